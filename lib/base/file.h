@@ -1,0 +1,27 @@
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <sys/types.h>
+#include <stddef.h>
+#include "lib/base/err.h"
+#include "lib/base/secret.h"
+#include "lib/base/buf.h"
+
+/* Whole file, at most max octets (ERR_TOO_LARGE). ERR_NOT_FOUND, ERR_IO. */
+enum err file_read(const char *path, size_t max, struct buf *out) MUST_CHECK;
+/* The same for a secret; refuses (ERR_CONFIG) one that others may read. */
+enum err file_read_secret(const char *path, size_t max,
+    struct secret *out) MUST_CHECK;
+/*
+ * Atomically: temporary file beside it with mode, write, fsync, rename,
+ * fsync of the directory. What was there stays whole until the rename.
+ */
+enum err file_write_atomic(const char *path, mode_t mode, const void *p,
+    size_t len) MUST_CHECK;
+/* Like it, but ERR_EXISTS when path exists already (link, not rename). */
+enum err file_create_atomic(const char *path, mode_t mode, const void *p,
+    size_t len) MUST_CHECK;
+/* mkdir -p with mode for what is made; ERR_IO. */
+enum err dir_make(const char *path, mode_t mode) MUST_CHECK;
+
+#endif

@@ -1,0 +1,59 @@
+#ifndef MODEL_DEVICE_H
+#define MODEL_DEVICE_H
+
+#include "lib/model/names.h"
+
+enum device_state {
+	DEV_RESERVED, /* has a number */
+	DEV_BURNING,  /* key released to a station */
+	DEV_ACTIVE,   /* the authority has seen a proof */
+	DEV_SUSPENDED,
+	DEV_REVOKED,  /* final for its keys */
+	DEV_ERASED,   /* key material destroyed */
+	DEV_VOID      /* reserved or burning, expired or scrapped */
+};
+const char *device_state_name(enum device_state s); /* "active" */
+enum err device_state_parse(const char *s, enum device_state *out) MUST_CHECK;
+/* Why a device in this state may not authenticate; ERR_OK for active. */
+enum err device_state_refusal(enum device_state s);
+
+enum proof {
+	PROOF_NONE,
+	PROOF_DEVICE, /* the device itself answered the challenge */
+	PROOF_MEDIUM, /* the station computed it from what it read back */
+	PROOF_DEVICE_MADE
+};
+const char *proof_name(enum proof p); /* "none", "device", "medium", ... */
+enum err proof_parse(const char *s, enum proof *out) MUST_CHECK;
+
+#define DEVICE_GROUPS_MAX 8
+
+struct device {
+	uint32_t tenant;
+	uint64_t dn; /* dense per tenant, from 1, below 2^53 */
+	name_t device_id;
+	name_t serial;
+	name_t order;
+	name_t model;
+	enum device_state state;
+	enum proof proof;
+	uint32_t epoch; /* newest epoch of its root key, from 1 */
+	uint32_t groups[DEVICE_GROUPS_MAX];
+	uint32_t ngroups;
+	int64_t created_at; /* unix seconds */
+	int64_t changed_at;
+};
+
+/* What a listing asks for; empty members do not filter. */
+struct device_filter {
+	int has_state;
+	enum device_state state;
+	name_t order;
+	name_t model;
+	name_t prefix; /* of device_id */
+	uint32_t group;
+	uint64_t after; /* device number of the last row seen, 0 first page */
+	uint32_t limit; /* 1 to 1000 */
+};
+
+#endif
