@@ -1,0 +1,36 @@
+#ifndef JOSE_ASSERTION_H
+#define JOSE_ASSERTION_H
+
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "lib/base/secret.h"
+#include "lib/crypt/pskid.h"
+#include "lib/jose/token.h"
+
+/*
+ * Client assertions of devices (RFC 7523, HS256), docs/tokens.md. The JWS is
+ * parsed and its HS256 checked by libjwt, the algorithm pinned beforehand.
+ */
+#define ASSERTION_MAX 2048
+#define ASSERTION_LIFE_MAX 60
+#define ASSERTION_LEEWAY 5
+
+struct assertion {
+	name_t device_id; /* iss = sub */
+	char jti[65];
+	int64_t iat, exp; /* 0 with a nonce */
+	char nonce[129];  /* "" without */
+};
+/* kid of the unverified header, after its form was checked. */
+enum err assertion_identity(const char *jwt, size_t len,
+    char out[PSKID_LEN + 1], struct detail *d) MUST_CHECK;
+/*
+ * Signature, typ, iss = sub, aud (one of naud), jti, and time by now
+ * (seconds) unless there is a nonce, which the caller checks. Errors:
+ * ERR_ASSERTION_*.
+ */
+enum err assertion_verify(const char *jwt, size_t len,
+    const struct key32 *key, const char *const *aud, size_t naud,
+    int64_t now, struct assertion *out, struct detail *d) MUST_CHECK;
+
+#endif

@@ -1,0 +1,24 @@
+#ifndef JOSE_JWE_H
+#define JOSE_JWE_H
+
+#include "lib/base/buf.h"
+#include "lib/base/secret.h"
+
+/*
+ * The release of a key to a station: JWE (RFC 7516) ECDH-ES with A256GCM to
+ * the station's one-time P-256 key, through libcjose. typ fealty-key+jwe.
+ */
+struct jwe_key; /* a one-time key pair */
+enum err jwe_key_generate(struct jwe_key **out) MUST_CHECK;
+/* Its public half as JWK text. */
+enum err jwe_key_public(const struct jwe_key *k, struct buf *out) MUST_CHECK;
+void jwe_key_free(struct jwe_key **k);
+
+/* ERR_REQUEST when jwk is no public P-256 key. */
+enum err jwe_seal(const char *jwk, const void *plain, size_t len,
+    struct buf *out) MUST_CHECK;
+/* Demands alg, enc and typ as above before decrypting. ERR_CRYPTO. */
+enum err jwe_open(const struct jwe_key *k, const char *jwe, size_t len,
+    struct secret *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,28 @@
+#ifndef REVOKE_TOKEN_CACHE_H
+#define REVOKE_TOKEN_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "lib/base/err.h"
+
+/*
+ * Tokens verified before, bounded. Says only that the signature and form were
+ * good: time, audience and revocation are checked at every use, so the cache
+ * can never outvote the set. Indexed by octets of the token's signature,
+ * compared whole: an attacker who picks the index gains nothing, as a token
+ * that is not equal octet for octet is a miss. Thread safe (sharded).
+ */
+struct token_cache;
+/* entries: at most that many; each keeps the token and size octets. */
+enum err token_cache_new(size_t entries, size_t size,
+    struct token_cache **out) MUST_CHECK;
+void token_cache_free(struct token_cache **c);
+/* 1 and the stored value copied to out, or 0. */
+int token_cache_get(struct token_cache *c, const char *token, size_t len,
+    void *out);
+/* Remember; a full bucket forgets the oldest. Never fails visibly. */
+void token_cache_put(struct token_cache *c, const char *token, size_t len,
+    const void *value);
+void token_cache_clear(struct token_cache *c);
+
+#endif
