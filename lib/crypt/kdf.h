@@ -31,7 +31,6 @@ enum err kdf_audience_key(const struct key32 *kid_key, uint32_t tenant,
  * The answer to a challenge: HMAC-SHA-256 under derive(K, "proof") over
  * what 00 challenge. what is "burn" or "rotate"; challenge 1 to 64 octets.
  */
-#define CHALLENGE_LEN 32
 enum err kdf_proof(const struct key32 *root, const char *device_id,
     uint32_t epoch, const char *what, const void *challenge, size_t len,
     unsigned char answer[32]) MUST_CHECK;

@@ -4,14 +4,13 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
+#include "lib/model/names.h"
 
 /*
  * PSK identities (docs/psk-identity.md): base64url(kid || AES-128-SIV) under
  * the audience's identity key, 44 characters. Opening one proves that the
  * authority made it; it costs no look-up.
  */
-#define PSKID_LEN 44
-
 struct pskid {
 	uint8_t kid;
 	uint32_t tenant;

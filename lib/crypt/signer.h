@@ -4,13 +4,13 @@
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
+#include "lib/model/names.h"
 
 /*
  * ES256 (ECDSA, P-256, SHA-256; RFC 7518 section 3.4) on a key parsed once.
  * A signer or verifier may be used by many threads at the same time.
  */
 #define ES256_SIG_LEN 64
-#define KID_LEN 43 /* RFC 7638 thumbprint, SHA-256, base64url */
 
 struct es256_public {
 	unsigned char x[32];

@@ -15,7 +15,6 @@
 #define TOKEN_LIFE_MAX 3600 /* seconds; verifiers refuse more */
 #define TOKEN_LIFE 600
 #define TOKEN_AUD_MAX 8
-#define ISSUER_MAX 255
 
 struct token_claims {
 	char iss[ISSUER_MAX + 1];

@@ -25,6 +25,12 @@ int name_is_serial(const char *s);    /* ^[A-Za-z0-9._:/+-]{1,64}$ */
 int name_is_host(const char *s);      /* host name or IP address, 1 to 253 */
 int name_is_scope(const char *s);     /* RFC 6749 scope-token list, <= 255 */
 
+/* Lengths that several formats share; NUL not counted. */
+#define ISSUER_MAX 255	 /* an issuer URL */
+#define PSKID_LEN 44	 /* a PSK identity text */
+#define KID_LEN 43	 /* RFC 7638 thumbprint, base64url */
+#define CHALLENGE_LEN 32 /* octets */
+
 #define AUDIENCE_AUTHORITY "authority"
 #define TENANT_DEFAULT "default"
 

@@ -4,9 +4,6 @@
 #include "lib/wire/wire.h"
 #include "lib/model/device.h"
 #include "lib/model/order.h"
-#include "lib/crypt/kdf.h"
-#include "lib/crypt/pskid.h"
-#include "lib/jose/token.h"
 
 /* The burn: reserve, release, confirm (docs/api.md, "The burn"). */
 

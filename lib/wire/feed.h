@@ -4,7 +4,6 @@
 #include "lib/wire/wire.h"
 #include "lib/model/event.h"
 #include "lib/model/device.h"
-#include "lib/crypt/pskid.h"
 
 /* Revocations, PSK resolution and identity keys for gateways: docs/api.md. */
 
