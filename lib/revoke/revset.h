@@ -1,6 +1,7 @@
 #ifndef REVOKE_REVSET_H
 #define REVOKE_REVSET_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "lib/base/err.h"
 #include "lib/model/event.h"
