@@ -7,9 +7,15 @@
 #include "lib/base/secret.h"
 #include "lib/base/buf.h"
 
-/* Whole file, at most max octets (ERR_TOO_LARGE). ERR_NOT_FOUND, ERR_IO. */
+/*
+ * Appends the whole file, at most max octets (ERR_TOO_LARGE). An out without
+ * a maximum of its own ({0}) takes max. ERR_NOT_FOUND, ERR_IO.
+ */
 enum err file_read(const char *path, size_t max, struct buf *out) MUST_CHECK;
-/* The same for a secret; refuses (ERR_CONFIG) one that others may read. */
+/*
+ * The same for a secret, replacing out; refuses (ERR_CONFIG) what anyone but
+ * its owner may touch (mode & 077) and what is no regular file.
+ */
 enum err file_read_secret(const char *path, size_t max,
     struct secret *out) MUST_CHECK;
 /*

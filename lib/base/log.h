@@ -25,12 +25,16 @@ struct log_field {
 #define F_REAL(n, v) \
 	((struct log_field){.name = (n), .type = LOG_REAL, .d = (v)})
 
+/* fields ends with LOG_LAST. */
 void log_event(enum log_level level, const char *msg,
-    const struct log_field *fields); /* ends with an LOG_END field */
-/* log_line(LOG_INFO_, "started", F_INT("port", 1), F_STR("dir", d)); */
-#define log_line(level, msg, ...) \
-	log_event((level), (msg), \
-	    (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) \
-	    (struct log_field){.type = LOG_END}})
+    const struct log_field *fields);
+/* The same from arguments: each a struct log_field, the last LOG_LAST. */
+void log_eventv(enum log_level level, const char *msg, ...);
+#define LOG_LAST ((struct log_field){.type = LOG_END})
+/*
+ * log_line(level, msg, field...):
+ *   log_line(LOG_INFO_, "started", F_INT("port", 1), F_STR("dir", d));
+ */
+#define log_line(...) log_eventv(__VA_ARGS__, LOG_LAST)
 
 #endif

@@ -22,14 +22,18 @@ struct opt {
 	const char *help;	/* one line */
 	size_t offset;		/* of the member in the target struct: int,
 				   const char *, uint64_t, uint64_t (ms) */
-	uint64_t max;		/* of a number or a duration (ms) */
+	uint64_t max;		/* of a number or a duration (ms);
+				   0: no limit */
 	const char *fallback;	/* default as text, or NULL */
 };
 /*
  * Fills *target from defaults, then (when the table has an option "config"
  * and it is given) the file, then environment (env_prefix NULL: not read),
  * then argv. Strings point into argv, the environment or memory that lives
- * as long as the process. *rest is the index of the first other argument.
+ * as long as the process. *rest is the index of the first other argument;
+ * options may stand before and after those (argv is permuted), up to "--".
+ * "help" and "version" are flags like others, but of argv only. An empty
+ * environment variable counts as unset. Not thread safe (getopt).
  * ERR_CONFIG with d saying what and where; the caller prints and exits 2.
  */
 enum err opt_parse(const struct opt *table, size_t n, const char *env_prefix,

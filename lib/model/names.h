@@ -30,6 +30,8 @@ int name_is_scope(const char *s);     /* RFC 6749 scope-token list, <= 255 */
 #define PSKID_LEN 44	 /* a PSK identity text */
 #define KID_LEN 43	 /* RFC 7638 thumbprint, base64url */
 #define CHALLENGE_LEN 32 /* octets */
+/* Index of s in names[0..n), or -1; NULL entries are holes. */
+int name_find(const char *const *names, int n, const char *s);
 
 #define AUDIENCE_AUTHORITY "authority"
 #define TENANT_DEFAULT "default"

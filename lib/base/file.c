@@ -1,0 +1,245 @@
+#include "lib/base/file.h"
+
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum err
+err_of_errno(void)
+{
+	switch (errno) {
+	case ENOENT:
+	case ENOTDIR:
+		return ERR_NOT_FOUND;
+	case EEXIST:
+		return ERR_EXISTS;
+	case ENOMEM:
+		return ERR_NOMEM;
+	default:
+		return ERR_IO;
+	}
+}
+
+static ssize_t
+read_some(int fd, void *p, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, p, len);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* Appends all of fd, at most max octets. */
+static enum err
+read_all(int fd, size_t max, struct buf *out)
+{
+	size_t start = out->len;
+	char part[4096];
+	enum err e = ERR_OK;
+	ssize_t n;
+
+	while (e == ERR_OK) {
+		n = read_some(fd, part, sizeof(part));
+		if (n <= 0)
+			break;
+		if ((size_t)n > max - (out->len - start))
+			e = ERR_TOO_LARGE;
+		else
+			e = buf_add(out, part, (size_t)n);
+	}
+	if (e == ERR_OK && n < 0)
+		e = ERR_IO;
+	wipe(part, sizeof(part));
+	return e;
+}
+
+static enum err
+read_fd(int fd, size_t max, struct buf *out)
+{
+	size_t start = out->len;
+	enum err e;
+
+	if (out->max == 0)
+		out->max = max;
+	e = read_all(fd, max, out);
+	if (e == ERR_OK)
+		return buf_add(out, "", 0); /* an empty file: p not NULL */
+	if (out->p != NULL) {
+		wipe(out->p + start, out->cap - start);
+		out->len = start;
+	}
+	return e;
+}
+
+enum err
+file_read(const char *path, size_t max, struct buf *out)
+{
+	enum err e;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_of_errno();
+	e = read_fd(fd, max, out);
+	(void)close(fd);
+	return e;
+}
+
+enum err
+file_read_secret(const char *path, size_t max, struct secret *out)
+{
+	struct buf b = {.max = max};
+	struct stat st;
+	enum err e;
+	int fd;
+
+	/* NONBLOCK: a FIFO in the file's place must not hang us. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return err_of_errno();
+	if (fstat(fd, &st) != 0)
+		e = ERR_IO;
+	else if (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0)
+		e = ERR_CONFIG;
+	else
+		e = read_fd(fd, max, &b);
+	if (e == ERR_OK)
+		e = secret_set(out, b.p, b.len);
+	(void)close(fd);
+	buf_free(&b);
+	return e;
+}
+
+static enum err
+write_all(int fd, const void *p, size_t len)
+{
+	const char *s = p;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, s, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ERR_IO;
+		s += n;
+		len -= (size_t)n;
+	}
+	return ERR_OK;
+}
+
+static enum err
+sync_dir_of(const char *path)
+{
+	char dir[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int fd, r;
+
+	if (slash == NULL)
+		(void)snprintf(dir, sizeof(dir), ".");
+	else
+		(void)snprintf(dir, sizeof(dir), "%.*s",
+		    slash == path ? 1 : (int)(slash - path), path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return ERR_IO;
+	r = fsync(fd);
+	(void)close(fd);
+	return r == 0 ? ERR_OK : ERR_IO;
+}
+
+/* A finished, synced file beside path; its name in tmp. */
+static enum err
+write_beside(const char *path, mode_t mode, const void *p, size_t len,
+    char tmp[PATH_MAX])
+{
+	enum err e;
+	int fd, n;
+
+	n = snprintf(tmp, PATH_MAX, "%s.XXXXXX", path);
+	if (n < 0 || n >= PATH_MAX)
+		return ERR_IO;
+	fd = mkostemp(tmp, O_CLOEXEC); /* 0600 until its content is whole */
+	if (fd < 0)
+		return err_of_errno();
+	e = write_all(fd, p, len);
+	if (e == ERR_OK && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
+		e = ERR_IO;
+	if (close(fd) != 0 && e == ERR_OK)
+		e = ERR_IO;
+	if (e != ERR_OK)
+		(void)unlink(tmp);
+	return e;
+}
+
+enum err
+file_write_atomic(const char *path, mode_t mode, const void *p, size_t len)
+{
+	char tmp[PATH_MAX];
+	enum err e;
+
+	e = write_beside(path, mode, p, len, tmp);
+	if (e != ERR_OK)
+		return e;
+	if (rename(tmp, path) != 0) {
+		(void)unlink(tmp);
+		return ERR_IO;
+	}
+	return sync_dir_of(path);
+}
+
+enum err
+file_create_atomic(const char *path, mode_t mode, const void *p, size_t len)
+{
+	char tmp[PATH_MAX];
+	enum err e;
+
+	e = write_beside(path, mode, p, len, tmp);
+	if (e != ERR_OK)
+		return e;
+	if (link(tmp, path) != 0)
+		e = err_of_errno();
+	(void)unlink(tmp);
+	return e != ERR_OK ? e : sync_dir_of(path);
+}
+
+static enum err
+make_one(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return ERR_OK;
+	if (errno != EEXIST || stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+		return ERR_IO;
+	return ERR_OK;
+}
+
+enum err
+dir_make(const char *path, mode_t mode)
+{
+	char part[PATH_MAX];
+	size_t i, len = strlen(path);
+	enum err e;
+
+	if (len == 0 || len >= sizeof(part))
+		return ERR_IO;
+	memcpy(part, path, len + 1);
+	for (i = 1; i < len; i++) {
+		if (part[i] != '/')
+			continue;
+		part[i] = '\0';
+		e = make_one(part, mode);
+		part[i] = '/';
+		if (e != ERR_OK)
+			return e;
+	}
+	return make_one(path, mode);
+}
