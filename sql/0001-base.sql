@@ -39,7 +39,6 @@ CREATE TABLE counter (
 	    CHECK (next_device BETWEEN 1 AND 9007199254740991),
 	next_group bigint NOT NULL DEFAULT 1,
 	next_caller bigint NOT NULL DEFAULT 1,
-	next_audit bigint NOT NULL DEFAULT 1,
 	blocked boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE counter IS
@@ -266,9 +265,13 @@ COMMENT ON TABLE assertion_mark IS
     'Client assertions used, until they expire: one use is a property of '
     'this key. exp is part of what the assertion''s signature covers.';
 
+-- A sequence, not the counter row: audit must not serialise a tenant.
+CREATE SEQUENCE audit_number;
+GRANT USAGE ON SEQUENCE audit_number TO fealty_app;
+
 CREATE TABLE audit (
 	tenant bigint NOT NULL REFERENCES tenant,
-	number bigint NOT NULL,
+	number bigint NOT NULL DEFAULT nextval('fealty.audit_number'),
 	at bigint NOT NULL DEFAULT extract(epoch FROM clock_timestamp())::bigint,
 	caller bigint NOT NULL,
 	action text NOT NULL,
