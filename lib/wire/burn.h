@@ -2,8 +2,7 @@
 #define WIRE_BURN_H
 
 #include "lib/wire/wire.h"
-#include "lib/model/device.h"
-#include "lib/model/order.h"
+#include "lib/model/exchange.h"
 
 /* The burn: reserve, release, confirm (docs/api.md, "The burn"). */
 
@@ -11,30 +10,11 @@ enum err wire_serial_decode(const char *s, size_t len, name_t serial,
     struct detail *d) MUST_CHECK;
 enum err wire_serial_encode(const char *serial, struct buf *out) MUST_CHECK;
 
-struct release_request {
-	uint32_t epoch;
-	char station_key[512]; /* JWK text */
-};
 enum err wire_release_request_decode(const char *s, size_t len,
     struct release_request *out, struct detail *d) MUST_CHECK;
 enum err wire_release_request_encode(const struct release_request *r,
     struct buf *out) MUST_CHECK;
 
-struct peer {
-	name_t audience;
-	char host[254];
-	uint16_t port;
-	char identity[PSKID_LEN + 1];
-};
-#define RECORD_PEERS_MAX (ORDER_PEERS_MAX + 1) /* and "authority" */
-struct release {
-	char key[1025]; /* JWE */
-	struct device device;
-	unsigned char challenge[CHALLENGE_LEN];
-	char issuer[ISSUER_MAX + 1];
-	struct peer peers[RECORD_PEERS_MAX];
-	uint32_t npeers;
-};
 enum err wire_release_decode(const char *s, size_t len, struct release *out,
     struct detail *d) MUST_CHECK;
 enum err wire_release_encode(const struct release *r, struct buf *out)
@@ -47,12 +27,6 @@ enum err wire_key_decode(const struct secret *s, name_t device_id,
 enum err wire_key_encode(const char *device_id, uint32_t epoch,
     const struct key32 *k, struct secret *out) MUST_CHECK;
 
-struct confirm {
-	uint32_t epoch;
-	unsigned char challenge[CHALLENGE_LEN];
-	unsigned char answer[32];
-	enum proof proof;
-};
 enum err wire_confirm_decode(const char *s, size_t len, struct confirm *out,
     struct detail *d) MUST_CHECK;
 enum err wire_confirm_encode(const struct confirm *c, struct buf *out)
