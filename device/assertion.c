@@ -1,0 +1,210 @@
+#include <string.h>
+
+#include "fealty/device.h"
+
+/*
+ * The JWS is written straight into the caller's buffer: characters of JSON
+ * go in, base64url comes out, three octets at a time.
+ */
+struct writer {
+	char *out;
+	size_t size; /* room for characters, the NUL not counted */
+	size_t len;
+	uint32_t bits; /* octets not yet written, nbits of them */
+	unsigned nbits;
+	int full;
+};
+
+static void
+put_char(struct writer *w, char ch)
+{
+	if (w->len >= w->size) {
+		w->full = 1;
+		return;
+	}
+	w->out[w->len++] = ch;
+}
+
+static void
+put_sextet(struct writer *w, uint32_t v)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+	put_char(w, set[v & 63]);
+}
+
+static void
+put_octets(struct writer *w, const void *p, size_t len)
+{
+	const uint8_t *o = p;
+
+	for (; len > 0; len--) {
+		w->bits = w->bits << 8 | *o++;
+		w->nbits += 8;
+		while (w->nbits >= 6) {
+			w->nbits -= 6;
+			put_sextet(w, w->bits >> w->nbits);
+		}
+	}
+}
+
+/* The end of one base64url text; what is left over is padded with zeros. */
+static void
+put_end(struct writer *w)
+{
+	if (w->nbits > 0)
+		put_sextet(w, w->bits << (6 - w->nbits));
+	w->bits = 0;
+	w->nbits = 0;
+}
+
+static void
+put_str(struct writer *w, const char *s)
+{
+	put_octets(w, s, strlen(s));
+}
+
+static void
+put_text(struct writer *w, const struct fealty_text *t)
+{
+	put_octets(w, t->p, t->len);
+}
+
+static void
+put_number(struct writer *w, uint64_t v)
+{
+	char digits[20], *at = digits + sizeof(digits);
+
+	do {
+		*--at = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	put_octets(w, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+/* Printable, and nothing that JSON would have to escape. */
+static int
+nonce_ok(const char *s)
+{
+	size_t n;
+
+	for (n = 0; s[n] != '\0'; n++) {
+		if (n == FEALTY_NONCE_MAX || s[n] <= 0x20 || s[n] >= 0x7f ||
+		    s[n] == '"' || s[n] == '\\')
+			return 0;
+	}
+	return n > 0;
+}
+
+static int
+args_ok(const struct fealty_assertion *a)
+{
+	if (a->nonce != NULL)
+		return nonce_ok(a->nonce);
+	return a->now > 0 && a->now < INT64_C(1) << 53 && a->life > 0 &&
+	    a->life <= FEALTY_ASSERTION_LIFE_MAX;
+}
+
+static void
+put_header(struct writer *w, const struct fealty_peer *authority)
+{
+	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"fealty-assertion+jwt\","
+	    "\"kid\":\"");
+	put_text(w, &authority->identity);
+	put_str(w, "\"}");
+	put_end(w);
+}
+
+/* jti: 32 characters 'A' to 'P', of 16 random octets. */
+static void
+put_jti(struct writer *w, const uint8_t rnd[16])
+{
+	char hex[32];
+	unsigned i;
+
+	for (i = 0; i < sizeof(hex); i++)
+		hex[i] = (char)('A' + (rnd[i / 2] >> (i % 2 * 4) & 15));
+	put_octets(w, hex, sizeof(hex));
+}
+
+static void
+put_claims(struct writer *w, const struct fealty_record *r,
+    const struct fealty_assertion *a, const uint8_t rnd[16])
+{
+	put_str(w, "{\"iss\":\"");
+	put_text(w, &r->device_id);
+	put_str(w, "\",\"sub\":\"");
+	put_text(w, &r->device_id);
+	put_str(w, "\",\"aud\":\"");
+	put_text(w, &r->issuer);
+	put_str(w, "\",\"jti\":\"");
+	put_jti(w, rnd);
+	if (a->nonce != NULL) {
+		put_str(w, "\",\"nonce\":\"");
+		put_str(w, a->nonce);
+		put_str(w, "\"}");
+	} else {
+		put_str(w, "\",\"iat\":");
+		put_number(w, (uint64_t)a->now);
+		put_str(w, ",\"exp\":");
+		put_number(w, (uint64_t)a->now + a->life);
+		put_str(w, "}");
+	}
+	put_end(w);
+}
+
+/* The signature over what has been written, behind it. */
+static enum fealty_status
+sign(const struct fealty_device_port *port, const struct fealty_record *r,
+    struct writer *w)
+{
+	uint8_t key[FEALTY_KEY_LEN], sig[32];
+	enum fealty_status s;
+
+	s = fealty_derive(port, r, "assertion", NULL, 0, key);
+	if (s == FEALTY_OK && port->hmac_sha256(port->ctx, key, sizeof(key),
+	    (const uint8_t *)w->out, w->len, sig) != 0)
+		s = FEALTY_E_PORT;
+	fealty_wipe(key, sizeof(key));
+	if (s != FEALTY_OK)
+		return s;
+	put_char(w, '.');
+	put_octets(w, sig, sizeof(sig));
+	put_end(w);
+	return w->full ? FEALTY_E_SPACE : FEALTY_OK;
+}
+
+enum fealty_status
+fealty_assertion(const struct fealty_device_port *port,
+    const struct fealty_record *r, const struct fealty_assertion *a,
+    char *out, size_t size, size_t *outlen)
+{
+	const struct fealty_peer *authority;
+	struct writer w = { .out = out };
+	uint8_t rnd[16];
+	enum fealty_status s;
+
+	if (size == 0)
+		return FEALTY_E_SPACE;
+	out[0] = '\0';
+	w.size = size - 1;
+	if (!args_ok(a))
+		return FEALTY_E_ARG;
+	authority = fealty_record_peer(r, FEALTY_AUTHORITY);
+	if (authority == NULL)
+		return FEALTY_E_PEER;
+	if (port->random(port->ctx, rnd, sizeof(rnd)) != 0)
+		return FEALTY_E_PORT;
+	put_header(&w, authority);
+	put_char(&w, '.');
+	put_claims(&w, r, a, rnd);
+	s = w.full ? FEALTY_E_SPACE : sign(port, r, &w);
+	if (s != FEALTY_OK) {
+		fealty_wipe(out, size);
+		return s;
+	}
+	out[w.len] = '\0';
+	*outlen = w.len;
+	return FEALTY_OK;
+}
