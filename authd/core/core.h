@@ -1,0 +1,234 @@
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <stdint.h>
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/base/secret.h"
+#include "lib/jose/token.h"
+#include "lib/model/audit.h"
+#include "lib/model/caller.h"
+#include "lib/model/exchange.h"
+
+/*
+ * The decisions of the authority: who may do what, and what then happens. No
+ * HTTP, no SQL, no JSON in here. Straight-line and synchronous; safe to call
+ * from many threads.
+ *
+ * Every decision function takes a struct core_call. With may_block 0 it is
+ * answered from memory or not at all (ERR_WOULD_BLOCK, nothing done): event
+ * loops call it so, then hand the same call to a worker with may_block 1.
+ *
+ * Authorisation by role is the route table's (authd/http); scope, tenant and
+ * state are decided here. Decisions of consequence write their audit row in
+ * their own transaction, refusals too.
+ */
+struct core;
+
+struct core_conf {
+	const char *issuer;	 /* base URL, no trailing slash */
+	const char *conninfo;	 /* role fealty_app */
+	const char *kek_file;	 /* 32 octets as 64 hex digits, mode 0600 */
+	const char *device_host; /* device listener as devices reach it */
+	uint16_t device_port;
+	uint32_t sessions;	 /* database sessions for workers */
+	uint64_t token_life;	 /* seconds, 1 to TOKEN_LIFE_MAX */
+	size_t device_cache;	 /* devices kept in memory */
+	size_t token_cache;	 /* verified tokens kept in memory */
+	int suppress_notify;	 /* follow by polling only (tests) */
+	uint32_t poll_ms;	 /* of the follower; 0: 200 */
+	const struct clock *clock;
+};
+/*
+ * Opens the store, makes what a new database lacks (keys of the authority,
+ * tenant default), loads the keys and starts the follower.
+ */
+enum err core_open(const struct core_conf *conf, struct core **out,
+    struct detail *d) MUST_CHECK;
+void core_close(struct core **c);
+/*
+ * A database without any admin in tenant default gets one: *made 1 and its
+ * credential; else *made 0. The caller stores it (0600) before it says so.
+ */
+enum err core_first_admin(struct core *c, int *made, struct secret *credential)
+    MUST_CHECK;
+/* device_host/port once the listener is bound (before any request). */
+void core_set_device_endpoint(struct core *c, const char *host,
+    uint16_t port);
+/*
+ * ERR_OK while the follower has confirmed the head by a replicated write
+ * within 2 s; else ERR_NOT_READY.
+ */
+enum err core_ready(const struct core *c);
+
+/* A tenant as loaded; lives as long as the core. */
+struct core_tenant;
+/* NULL when unknown (a new one appears within the follower's interval). */
+const struct core_tenant *core_tenant_find(struct core *c, const char *name);
+const char *core_tenant_name(const struct core_tenant *t);
+const char *core_tenant_issuer(const struct core_tenant *t);
+/* The position its follower has published. */
+uint64_t core_tenant_position(const struct core_tenant *t);
+/* RFC 7517 text, cached. */
+enum err core_jwks(const struct core_tenant *t, struct buf *out) MUST_CHECK;
+
+/* One call: who, where, and what is told back beside the error. */
+struct core_call {
+	struct core *core;
+	const struct core_tenant *tenant; /* of the path */
+	const struct caller *caller;	  /* NULL: none authenticated */
+	int may_block;
+	char request_id[33];
+	struct detail detail;	/* told back on errors */
+	uint64_t devices;	/* told back with ERR_EXPECT */
+	int64_t server_time;	/* told back with ERR_ASSERTION_TIME, NONCE */
+};
+
+/*
+ * Whose credential this is. ERR_CREDENTIAL also for a caller that is
+ * disabled, or of another tenant than the call's.
+ */
+enum err core_authn(struct core_call *call, const char *credential,
+    size_t len, struct caller *out) MUST_CHECK;
+
+/* ---- tokens ---- */
+struct token_request {
+	char scope[256]; /* "" : all the device has */
+	name_t audience[TOKEN_AUD_MAX];
+	uint32_t naudience; /* 0: all its peers */
+};
+struct token_answer {
+	struct buf token; /* the caller sets .max; frees */
+	int64_t expires_in;
+	char scope[256];
+};
+enum err core_token_assertion(struct core_call *call, const char *jwt,
+    size_t len, const struct token_request *req, struct token_answer *out)
+    MUST_CHECK;
+/* identity: as authenticated by the TLS-PSK handshake of this connection. */
+enum err core_token_psk(struct core_call *call, const char *identity,
+    const struct token_request *req, struct token_answer *out) MUST_CHECK;
+#define NONCE_TEXT 129
+enum err core_nonce(struct core_call *call, char out[NONCE_TEXT]) MUST_CHECK;
+
+/* ERR_OK: active, json the RFC 7662 answer. Else why not (ERR_TOKEN_…);
+ * ERR_TOKEN_AUDIENCE for a gateway that may not ask. */
+enum err core_introspect(struct core_call *call, const char *token,
+    size_t len, struct buf *json) MUST_CHECK;
+/* RFC 7009; identity NULL: by a caller, else by that device itself. */
+enum err core_token_revoke(struct core_call *call, const char *identity,
+    const char *token, size_t len) MUST_CHECK;
+
+/* ---- device listener ---- */
+/*
+ * The PSK for a handshake; may take a moment (blocking pool). On any error
+ * the listener uses core_decoy instead, so that a stranger learns nothing,
+ * and logs the reason. tls is 12 or 13.
+ */
+enum err core_listener_psk(struct core *c, const char *identity, size_t len,
+    int tls, struct key32 *out) MUST_CHECK;
+void core_decoy(struct core *c, const char *identity, size_t len,
+    struct key32 *out);
+/* The tenant an authority identity belongs to; NULL when it opens not. */
+const struct core_tenant *core_identity_tenant(struct core *c,
+    const char *identity, size_t len);
+enum err core_device_self(struct core_call *call, const char *identity,
+    struct device *out, uint64_t *pos) MUST_CHECK;
+enum err core_device_peers(struct core_call *call, const char *identity,
+    struct peer *peers, uint32_t *n) MUST_CHECK; /* RECORD_PEERS_MAX */
+
+/* ---- registry ---- */
+#define CORE_LIST_MAX 1000
+enum err core_tenant_create(struct core_call *call, const char *name,
+    uint32_t *number, char issuer[ISSUER_MAX + 1],
+    struct secret *admin_credential) MUST_CHECK;
+enum err core_audience_put(struct core_call *call,
+    const struct audience *a) MUST_CHECK;
+enum err core_audience_list(struct core_call *call, struct audience *rows,
+    size_t max, size_t *n) MUST_CHECK;
+enum err core_order_create(struct core_call *call, struct order *o)
+    MUST_CHECK; /* completes o */
+enum err core_order_get(struct core_call *call, const char *name,
+    struct order *out) MUST_CHECK;
+enum err core_order_list(struct core_call *call, struct order *rows,
+    size_t max, size_t *n) MUST_CHECK;
+enum err core_order_close(struct core_call *call, const char *name,
+    struct order *out) MUST_CHECK;
+enum err core_group_create(struct core_call *call, const char *name,
+    struct group *out) MUST_CHECK;
+enum err core_group_list(struct core_call *call, struct group *rows,
+    size_t max, size_t *n) MUST_CHECK;
+/* join 1: add, 0: remove. Cuts the device. */
+enum err core_group_member(struct core_call *call, uint32_t group,
+    const char *device_id, int join, struct device *out) MUST_CHECK;
+enum err core_caller_create(struct core_call *call, struct caller *c,
+    struct secret *credential) MUST_CHECK;
+enum err core_caller_list(struct core_call *call, struct caller *rows,
+    size_t max, size_t *n) MUST_CHECK;
+enum err core_caller_disable(struct core_call *call, const char *name,
+    struct caller *out) MUST_CHECK;
+enum err core_audit_list(struct core_call *call, uint64_t after,
+    uint32_t limit, struct audit *rows, size_t *n) MUST_CHECK;
+
+/* ---- the burn ---- */
+enum err core_reserve(struct core_call *call, const char *order,
+    const char *serial, struct device *out, int *created) MUST_CHECK;
+enum err core_release(struct core_call *call, const char *device_id,
+    const struct release_request *req, struct release *out) MUST_CHECK;
+enum err core_confirm(struct core_call *call, const char *device_id,
+    const struct confirm *req, struct device *out) MUST_CHECK;
+enum err core_void(struct core_call *call, const char *device_id,
+    const char *reason, struct device *out) MUST_CHECK;
+
+/* ---- devices and revocation ---- */
+enum err core_device_get(struct core_call *call, const char *device_id,
+    struct device *out) MUST_CHECK;
+enum err core_device_list(struct core_call *call,
+    const struct device_filter *f, struct device *rows, size_t *n)
+    MUST_CHECK;
+/* effect LIFT: reinstate; BLOCK: suspend; revoke 1: for ever. */
+enum err core_device_effect(struct core_call *call, const char *device_id,
+    enum event_effect effect, int revoke, const char *reason,
+    struct device *out, uint64_t *pos) MUST_CHECK;
+/* devices: how many it hits (told also by dry_run, when *e is untouched). */
+enum err core_revoke(struct core_call *call,
+    const struct revocation_request *r, struct event *e, uint64_t *devices)
+    MUST_CHECK;
+enum err core_feed(struct core_call *call, uint64_t after, uint32_t limit,
+    struct event *rows, size_t *n, uint64_t *head, uint64_t *floor)
+    MUST_CHECK;
+
+/* ---- gateways ---- */
+enum err core_psk_resolve(struct core_call *call,
+    const struct psk_request *req, struct psk_answer *out) MUST_CHECK;
+enum err core_identity_keys(struct core_call *call, const char *audience,
+    struct identity_keys *out) MUST_CHECK;
+
+/* ---- explain ---- */
+#define EXPLAIN_EVENTS 32
+struct explanation {
+	char what[16]; /* "token", "psk-identity", "device" */
+	int has_device, has_claims;
+	struct device device;
+	struct token_claims claims;
+	name_t audience; /* of a PSK identity */
+	uint32_t epoch;	 /* likewise */
+	enum err verdict; /* ERR_OK: it is or would be accepted */
+	uint64_t pos;	  /* read at */
+	struct event events[EXPLAIN_EVENTS]; /* that name it, newest first */
+	size_t nevents;
+};
+enum explain_kind { EXPLAIN_TOKEN, EXPLAIN_IDENTITY, EXPLAIN_DEVICE };
+enum err core_explain(struct core_call *call, enum explain_kind kind,
+    const char *subject, size_t len, struct explanation *out) MUST_CHECK;
+
+/* ---- figures for /metrics ---- */
+struct core_figures {
+	uint64_t tokens_issued, assertions_refused, introspections;
+	uint64_t introspections_from_cache, psk_resolved, devices_cached;
+	uint64_t events_applied, position, revoked_entries;
+};
+void core_figures(const struct core *c, struct core_figures *out);
+
+#endif
