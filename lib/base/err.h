@@ -6,7 +6,8 @@
  * stable code clients see (RFC 9457 member "code"), a text that is safe to
  * show to anyone and says what to do, and whether trying again can help.
  *
- * Codes never change meaning once released; docs/errors.md is made from here.
+ * Codes never change meaning once released; docs/errors.md is made from here
+ * (scripts/gen-errors). A name must not be one of OpenSSL's (ERR_STATE is).
  */
 /* clang-format off */
 #define ERR_TABLE(X) \
@@ -31,7 +32,7 @@ X(ORDER_CLOSED, 409, "order_closed", "the order is closed", 0) \
 X(ORDER_EXPIRED, 409, "order_expired", "the order has expired", 0) \
 X(ORDER_FULL, 409, "order_full", "the order's quantity has been used up", 0) \
 X(STATION, 403, "wrong_station", "this station is not one of the order's stations", 0) \
-X(STATE, 409, "wrong_state", "the device's state does not allow this", 0) \
+X(WRONG_STATE, 409, "wrong_state", "the device's state does not allow this", 0) \
 X(PROOF, 422, "proof_wrong", "the answer to the challenge is wrong: the device does not hold the key", 0) \
 X(CHALLENGE, 409, "challenge_expired", "the challenge is unknown or too old: release the key again", 0) \
 X(EXPECT, 409, "expect_mismatch", "the number of devices hit is not the expected one: repeat with --expect", 0) \
