@@ -1,0 +1,125 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include "authctl/ctl.h"
+#include "authctl/table.h"
+#include "lib/model/caller.h"
+
+static const struct column columns[] = {
+	{"NAME", "name"}, {"NUMBER", "number"}, {"ROLE", "role"},
+	{"AUDIENCES", "audiences"}, {"DISABLED", "disabled"},
+	{"CREATED", "created_at"},
+};
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Everything but the credential, which has gone where it belongs. */
+static int
+print_caller(struct ctl *ctl, json_t *o)
+{
+	char *text;
+
+	(void)json_object_del(o, "credential");
+	if (!ctl->args.json) {
+		(void)table_object(columns, N(columns), o);
+		return EXIT_DONE;
+	}
+	text = json_dumps(o, JSON_COMPACT);
+	if (text == NULL)
+		return ctl_refused("out of memory");
+	printf("%s\n", text);
+	free(text);
+	return EXIT_DONE;
+}
+
+static int
+create(struct ctl *ctl)
+{
+	const struct args *a = &ctl->args;
+	const char *credential;
+	enum role role;
+	json_t *o, *body;
+	int code;
+
+	if (a->role == NULL || role_parse(a->role, &role) != ERR_OK)
+		return ctl_usage("give --role station, gateway, admin, "
+				 "revoker or auditor");
+	code = ctl_credential_check(ctl);
+	if (code != 0)
+		return code;
+	body = json_pack("{s:s, s:s, s:o}", "name", a->pos[0], "role",
+	    a->role, "audiences", ctl_list(a->audiences));
+	code = ctl_call(ctl, "POST", body, "/v1/callers");
+	if (code != 0)
+		return code;
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	credential = json_string_value(json_object_get(o, "credential"));
+	if (credential == NULL)
+		code = ctl_refused("the answer has no credential");
+	else
+		code = ctl_credential_write(ctl, credential);
+	if (code == EXIT_DONE)
+		code = print_caller(ctl, o);
+	json_decref(o);
+	return code;
+}
+
+static int
+list(struct ctl *ctl)
+{
+	json_t *o;
+	int code = ctl_call(ctl, "GET", NULL, "/v1/callers");
+
+	if (code != 0)
+		return code;
+	if (ctl->args.json)
+		return ctl_print_json(ctl);
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	(void)table_print(columns, N(columns), json_object_get(o, "callers"));
+	json_decref(o);
+	return EXIT_DONE;
+}
+
+static int
+disable(struct ctl *ctl)
+{
+	json_t *o;
+	int code;
+
+	if (!name_is_order(ctl->args.pos[0]))
+		return ctl_usage("%s is no caller name", ctl->args.pos[0]);
+	code = ctl_call(ctl, "POST", json_object(), "/v1/callers/%s/disable",
+	    ctl->args.pos[0]);
+	if (code != 0)
+		return code;
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	code = print_caller(ctl, o);
+	json_decref(o);
+	return code;
+}
+
+#define O(m) offsetof(struct args, m)
+static const struct opt create_options[] = {
+	{"role", 'r', OPT_STRING, "ROLE",
+	    "station, gateway, admin, revoker or auditor", O(role), 0, NULL},
+	{"audiences", 0, OPT_STRING, "LIST",
+	    "a gateway's audiences, with commas", O(audiences), 0, NULL},
+	{"credential-out", 'o', OPT_STRING, "FILE",
+	    "where the credential goes, mode 0600; '-' prints it",
+	    O(credential_out), 0, NULL},
+	OPTIONS_END,
+};
+#undef O
+
+const struct command caller_commands[] = {
+	{"create", "NAME", "make a caller and its credential", 1, create,
+	    create_options, NULL},
+	{"list", NULL, "all callers", 0, list, NULL, NULL},
+	{"disable", "NAME", "make a caller's credential dead", 1, disable,
+	    NULL, NULL},
+	COMMANDS_END,
+};
