@@ -14,20 +14,20 @@
 
 #define O(m) offsetof(struct args, m)
 static const struct opt common[] = {
-	{"url", 'u', OPT_STRING, "URL",
-	    "issuer URL of the tenant (FEALTY_URL)", O(url), 0, NULL},
-	{"credential-file", 'c', OPT_STRING, "FILE",
-	    "file with the caller's credential, mode 0600 "
-	    "(FEALTY_CREDENTIAL_FILE)", O(credential_file), 0, NULL},
-	{"ca-file", 0, OPT_STRING, "FILE",
-	    "certificates to trust instead of the system's (FEALTY_CA_FILE)",
-	    O(ca_file), 0, NULL},
-	{"timeout", 0, OPT_DURATION, "TIME", "limit of one try",
-	    O(timeout_ms), 600000, "10s"},
-	{"json", 'j', OPT_FLAG, NULL, "print the server's JSON", O(json), 0,
-	    NULL},
-	{"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
-	OPTIONS_END,
+    {"url", 'u', OPT_STRING, "URL", "issuer URL of the tenant (FEALTY_URL)",
+     O(url), 0, NULL},
+    {"credential-file", 'c', OPT_STRING, "FILE",
+     "file with the caller's credential, mode 0600 "
+     "(FEALTY_CREDENTIAL_FILE)",
+     O(credential_file), 0, NULL},
+    {"ca-file", 0, OPT_STRING, "FILE",
+     "certificates to trust instead of the system's (FEALTY_CA_FILE)",
+     O(ca_file), 0, NULL},
+    {"timeout", 0, OPT_DURATION, "TIME", "limit of one try", O(timeout_ms),
+     600000, "10s"},
+    {"json", 'j', OPT_FLAG, NULL, "print the server's JSON", O(json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
+    OPTIONS_END,
 };
 #undef O
 #define NCOMMON (sizeof(common) / sizeof(common[0]) - 1)
@@ -93,14 +93,13 @@ ctl_problem(enum err e, const struct problem *why)
 		memcpy(clean, why->detail, sizeof(clean));
 		clean[sizeof(clean) - 1] = '\0';
 		for (i = 0; clean[i] != '\0'; i++) {
-			if ((unsigned char)clean[i] < 0x20 ||
-			    clean[i] == 0x7f)
+			if ((unsigned char)clean[i] < 0x20 || clean[i] == 0x7f)
 				clean[i] = '?';
 		}
 		detail = clean;
 	}
 	fprintf(stderr, "authctl: %s%s%s (%s)\n", err_text(e),
-	    *detail != '\0' ? ": " : "", detail, err_code(e));
+		*detail != '\0' ? ": " : "", detail, err_code(e));
 	return err_retryable(e) ? EXIT_RETRY : EXIT_REFUSED;
 }
 
@@ -159,9 +158,8 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	while (first < argc && is_word(argv[first]))
 		first++;
 	if (opt_parse(table, NCOMMON + nopts, NULL, argc - first + 1,
-		argv + first - 1, a, &rest, &d) != ERR_OK)
-		return ctl_usage("%s; see authctl help %s", d.text,
-		    cmd->name);
+		      argv + first - 1, a, &rest, &d) != ERR_OK)
+		return ctl_usage("%s; see authctl help %s", d.text, cmd->name);
 	/* opt_parse may move words behind the options, so collect after */
 	a->npos = 0;
 	for (i = 1; i < argc; i++) {
@@ -173,7 +171,7 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	}
 	if (!a->help && a->npos != cmd->npos)
 		return ctl_usage("%s takes %s; see authctl help", cmd->name,
-		    cmd->npos == 0 ? "no argument" : cmd->args);
+				 cmd->npos == 0 ? "no argument" : cmd->args);
 	return read_environment(a, argv);
 }
 
@@ -183,11 +181,11 @@ ctl_open(struct ctl *ctl)
 	const struct args *a = &ctl->args;
 	struct secret credential = {0};
 	struct client_conf conf = {
-		.url = a->url,
-		.ca_file = a->ca_file,
-		.credential = &credential,
-		.timeout_ms = (uint32_t)a->timeout_ms,
-		.answer_max = ANSWER_MAX,
+	    .url = a->url,
+	    .ca_file = a->ca_file,
+	    .credential = &credential,
+	    .timeout_ms = (uint32_t)a->timeout_ms,
+	    .answer_max = ANSWER_MAX,
 	};
 	enum err e;
 	int code = 0;
@@ -201,14 +199,14 @@ ctl_open(struct ctl *ctl)
 	if (e != ERR_OK) {
 		code = ctl_usage("%s: no credential that only its owner may "
 				 "read (mode 0600): %s",
-		    a->credential_file, err_text(e));
+				 a->credential_file, err_text(e));
 		goto out;
 	}
 	e = client_new(&conf, &ctl->client);
 	if (e != ERR_OK)
 		code = ctl_usage("%s: %s: https, or http to a loopback "
 				 "address",
-		    a->url, err_text(e));
+				 a->url, err_text(e));
 out:
 	secret_free(&credential);
 	return code;
@@ -222,8 +220,8 @@ ctl_close(struct ctl *ctl)
 }
 
 static enum err
-request(struct ctl *ctl, const char *method, json_t *body,
-    struct problem *why, const char *fmt, va_list ap)
+request(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
+	const char *fmt, va_list ap)
 {
 	struct buf text = {.max = BODY_MAX};
 	char path[PATH_MAX_LEN];
@@ -242,15 +240,15 @@ request(struct ctl *ctl, const char *method, json_t *body,
 			goto out;
 	}
 	e = client_call(ctl->client, method, path, NULL,
-	    body == NULL ? NULL : &text, &ctl->answer, why);
+			body == NULL ? NULL : &text, &ctl->answer, why);
 out:
 	buf_free(&text);
 	return e;
 }
 
 enum err
-ctl_try(struct ctl *ctl, const char *method, json_t *body,
-    struct problem *why, const char *fmt, ...)
+ctl_try(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
+	const char *fmt, ...)
 {
 	va_list ap;
 	enum err e;
@@ -263,7 +261,7 @@ ctl_try(struct ctl *ctl, const char *method, json_t *body,
 
 int
 ctl_call(struct ctl *ctl, const char *method, json_t *body, const char *fmt,
-    ...)
+	 ...)
 {
 	struct problem why;
 	va_list ap;
@@ -282,7 +280,7 @@ ctl_answer(struct ctl *ctl)
 
 	if (ctl->answer.p != NULL)
 		o = json_loadb(ctl->answer.p, ctl->answer.len,
-		    JSON_REJECT_DUPLICATES, NULL);
+			       JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(o)) {
 		json_decref(o);
 		(void)ctl_refused("the answer is no JSON object: is this URL "
@@ -359,6 +357,7 @@ ctl_credential_write(const struct ctl *ctl, const char *credential)
 	if (e != ERR_OK)
 		return ctl_refused("%s could not be written (%s): the new "
 				   "credential is lost, disable it and make "
-				   "another", path, err_text(e));
+				   "another",
+				   path, err_text(e));
 	return EXIT_DONE;
 }

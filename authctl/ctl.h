@@ -56,8 +56,14 @@ struct command {
 	const struct command *subs;
 };
 
-#define OPTIONS_END {NULL, 0, OPT_FLAG, NULL, NULL, 0, 0, NULL}
-#define COMMANDS_END {NULL, NULL, NULL, 0, NULL, NULL, NULL}
+#define OPTIONS_END                                                            \
+	{                                                                      \
+		NULL, 0, OPT_FLAG, NULL, NULL, 0, 0, NULL                      \
+	}
+#define COMMANDS_END                                                           \
+	{                                                                      \
+		NULL, NULL, NULL, 0, NULL, NULL, NULL                          \
+	}
 
 extern const struct command order_commands[];
 extern const struct command audience_commands[];
@@ -74,7 +80,7 @@ int cmd_audit(struct ctl *ctl);
 
 /* Reads what follows the command's name. 0 or an exit code, told. */
 int ctl_parse(struct ctl *ctl, const struct command *cmd, int argc,
-    char **argv);
+	      char **argv);
 /* Opens the session that the options name. 0 or an exit code, told. */
 int ctl_open(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
@@ -86,11 +92,11 @@ const struct opt *ctl_common_options(void);
  * One request; body NULL none, else released here. The answer is in
  * ctl->answer. 0, or the exit code after one line on standard error.
  */
-int ctl_call(struct ctl *ctl, const char *method, json_t *body,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+int ctl_call(struct ctl *ctl, const char *method, json_t *body, const char *fmt,
+	     ...) __attribute__((format(printf, 4, 5)));
 /* The same, but only the error: for a caller that knows what to make of it. */
 enum err ctl_try(struct ctl *ctl, const char *method, json_t *body,
-    struct problem *why, const char *fmt, ...)
+		 struct problem *why, const char *fmt, ...)
     __attribute__((format(printf, 5, 6))) MUST_CHECK;
 /* The answer as an object that the caller releases; NULL: told. */
 json_t *ctl_answer(struct ctl *ctl);
