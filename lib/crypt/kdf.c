@@ -81,6 +81,9 @@ kdf_audience_key(const struct key32 *kid_key, uint32_t tenant,
 
 	if (!name_is_audience(audience))
 		return ERR_NAME;
+	/* One listener serves all tenants before it knows which one it is. */
+	if (strcmp(audience, AUDIENCE_AUTHORITY) == 0)
+		tenant = 0;
 	p = put_text(p, "fealty psk-id key");
 	*p++ = 0;
 	p = put_u32(p, tenant);

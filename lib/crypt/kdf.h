@@ -24,7 +24,7 @@ enum err kdf_derive(const struct key32 *root, const char *purpose,
 /* K of a model with a master key. */
 enum err kdf_model_root(const struct key32 *master, const char *tenant_name,
     const char *device_id, uint32_t epoch, struct key32 *out) MUST_CHECK;
-/* Kid_a, the identity key of one audience (tenant 0 for "authority"). */
+/* Kid_a, the identity key of one audience ("authority": as of tenant 0). */
 enum err kdf_audience_key(const struct key32 *kid_key, uint32_t tenant,
     const char *audience, struct key32 *out) MUST_CHECK;
 /*
