@@ -11,8 +11,7 @@ static const struct row {
 	const char *text;
 	int retry;
 } rows[ERR_COUNT] = {
-#define X(name, status, code, text, retry) \
-	{#name, status, code, text, retry},
+#define X(name, status, code, text, retry) {#name, status, code, text, retry},
     ERR_TABLE(X)
 #undef X
 };

@@ -146,7 +146,7 @@ sync_dir_of(const char *path)
 		(void)snprintf(dir, sizeof(dir), ".");
 	else
 		(void)snprintf(dir, sizeof(dir), "%.*s",
-		    slash == path ? 1 : (int)(slash - path), path);
+			       slash == path ? 1 : (int)(slash - path), path);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return ERR_IO;
@@ -158,7 +158,7 @@ sync_dir_of(const char *path)
 /* A finished, synced file beside path; its name in tmp. */
 static enum err
 write_beside(const char *path, mode_t mode, const void *p, size_t len,
-    char tmp[PATH_MAX])
+	     char tmp[PATH_MAX])
 {
 	enum err e;
 	int fd, n;

@@ -149,18 +149,18 @@ put_head(struct line *l, enum log_level level, const char *msg)
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	(void)gmtime_r(&ts.tv_sec, &tm);
-	n = snprintf(head, sizeof(head),
+	n = snprintf(
+	    head, sizeof(head),
 	    "{\"t\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\",\"level\":\"%s\"",
-	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-	    tm.tm_min, tm.tm_sec, (int)(ts.tv_nsec / 1000000),
+	    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec, (int)(ts.tv_nsec / 1000000),
 	    names[(unsigned)level <= LOG_ERROR_ ? level : LOG_ERROR_]);
 	(void)put(l, head, (size_t)n < sizeof(head) ? (size_t)n : 0);
 	put_field(l, &F_STR("msg", msg));
 }
 
 void
-log_event(enum log_level level, const char *msg,
-    const struct log_field *fields)
+log_event(enum log_level level, const char *msg, const struct log_field *fields)
 {
 	struct line l;
 	ssize_t r;

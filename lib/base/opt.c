@@ -16,7 +16,7 @@
 static struct kept {
 	struct kept *next;
 	char text[];
-} *kept_list;
+} * kept_list;
 
 static const char *
 keep(const char *s)
@@ -55,7 +55,7 @@ set_flag(const char *value, int *out)
 /* where is for the message: "--port", "FEALTY_PORT", "file:3: port". */
 static enum err
 set_value(const struct opt *o, const char *value, void *target,
-    const char *where, struct detail *d)
+	  const char *where, struct detail *d)
 {
 	void *p = (char *)target + o->offset;
 	uint64_t max = o->max != 0 ? o->max : UINT64_MAX;
@@ -82,9 +82,9 @@ set_value(const struct opt *o, const char *value, void *target,
 		detail_set(d, "%s: true or false", where);
 	else
 		detail_set(d, "%s: a %s of at most %llu%s", where,
-		    o->type == OPT_NUMBER ? "number" : "duration",
-		    (unsigned long long)max,
-		    o->type == OPT_NUMBER ? "" : " ms");
+			   o->type == OPT_NUMBER ? "number" : "duration",
+			   (unsigned long long)max,
+			   o->type == OPT_NUMBER ? "" : " ms");
 	return ERR_CONFIG;
 }
 
@@ -107,8 +107,7 @@ is_local(const struct opt *o)
 }
 
 static enum err
-set_defaults(const struct opt *table, size_t n, void *target,
-    struct detail *d)
+set_defaults(const struct opt *table, size_t n, void *target, struct detail *d)
 {
 	enum err e = ERR_OK;
 	size_t i;
@@ -116,7 +115,7 @@ set_defaults(const struct opt *table, size_t n, void *target,
 	for (i = 0; i < n && e == ERR_OK; i++)
 		if (table[i].fallback != NULL)
 			e = set_value(&table[i], table[i].fallback, target,
-			    table[i].name, d);
+				      table[i].name, d);
 	return e;
 }
 
@@ -135,7 +134,7 @@ trim(char *s)
 
 static enum err
 set_line(const struct opt *table, size_t n, char *line, void *target,
-    const char *where, struct detail *d)
+	 const char *where, struct detail *d)
 {
 	const struct opt *o;
 	const char *value;
@@ -164,7 +163,7 @@ set_line(const struct opt *table, size_t n, char *line, void *target,
 
 static enum err
 set_file(const struct opt *table, size_t n, const char *path, void *target,
-    struct detail *d)
+	 struct detail *d)
 {
 	struct buf b = {.max = CONFIG_MAX};
 	char where[120], *line, *next;
@@ -206,7 +205,7 @@ env_value(const struct opt *o, const char *prefix, char *var, size_t size)
 
 static enum err
 set_env(const struct opt *table, size_t n, const char *prefix, void *target,
-    struct detail *d)
+	struct detail *d)
 {
 	char var[120];
 	const char *v;
@@ -237,8 +236,8 @@ view_make(struct view *v, const struct opt *table, size_t n)
 	*s++ = ':'; /* tell a missing argument from an unknown option */
 	for (i = 0; i < n; i++) {
 		v->longs[i].name = table[i].name;
-		v->longs[i].has_arg = table[i].type == OPT_FLAG ?
-		    no_argument : required_argument;
+		v->longs[i].has_arg =
+		    table[i].type == OPT_FLAG ? no_argument : required_argument;
 		v->longs[i].val = 256 + (int)i;
 		if (table[i].letter == 0)
 			continue;
@@ -264,7 +263,7 @@ by_code(const struct opt *table, size_t n, int c)
 /* One pass over argv; only: that option alone, or NULL for all. */
 static enum err
 set_argv(const struct opt *table, size_t n, int argc, char **argv,
-    const struct opt *only, void *target, struct detail *d)
+	 const struct opt *only, void *target, struct detail *d)
 {
 	const struct opt *o;
 	char where[80];
@@ -276,26 +275,27 @@ set_argv(const struct opt *table, size_t n, int argc, char **argv,
 	optind = 0; /* glibc: begin afresh */
 	opterr = 0;
 	while (e == ERR_OK &&
-	    (c = getopt_long(argc, argv, v.shorts, v.longs, NULL)) != -1) {
+	       (c = getopt_long(argc, argv, v.shorts, v.longs, NULL)) != -1) {
 		o = c == '?' || c == ':' ? NULL : by_code(table, n, c);
 		if (o == NULL) {
 			detail_set(d, "%s option %.100s",
-			    c == ':' ? "argument missing for" : "unknown",
-			    argv[optind > 0 ? optind - 1 : 0]);
+				   c == ':' ? "argument missing for"
+					    : "unknown",
+				   argv[optind > 0 ? optind - 1 : 0]);
 			return ERR_CONFIG;
 		}
 		if (only != NULL && o != only)
 			continue;
 		(void)snprintf(where, sizeof(where), "--%.70s", o->name);
 		e = set_value(o, o->type == OPT_FLAG ? "1" : optarg, target,
-		    where, d);
+			      where, d);
 	}
 	return e;
 }
 
 enum err
-opt_parse(const struct opt *table, size_t n, const char *env_prefix,
-    int argc, char **argv, void *target, int *rest, struct detail *d)
+opt_parse(const struct opt *table, size_t n, const char *env_prefix, int argc,
+	  char **argv, void *target, int *rest, struct detail *d)
 {
 	const struct opt *config = find(table, n, "config");
 	const char *path = NULL, *v;
@@ -306,8 +306,9 @@ opt_parse(const struct opt *table, size_t n, const char *env_prefix,
 		return ERR_CONFIG;
 	e = set_defaults(table, n, target, d);
 	if (e == ERR_OK && config != NULL) {
-		v = env_prefix == NULL ? NULL :
-		    env_value(config, env_prefix, var, sizeof(var));
+		v = env_prefix == NULL
+			? NULL
+			: env_value(config, env_prefix, var, sizeof(var));
 		if (v != NULL)
 			e = set_value(config, v, target, var, d);
 		if (e == ERR_OK)
@@ -333,11 +334,11 @@ opt_help(const struct opt *table, size_t n)
 
 	for (i = 0; i < n; i++) {
 		(void)snprintf(left, sizeof(left), "%c%c%c --%.40s%s%.20s",
-		    table[i].letter != 0 ? '-' : ' ',
-		    table[i].letter != 0 ? table[i].letter : ' ',
-		    table[i].letter != 0 ? ',' : ' ', table[i].name,
-		    table[i].arg != NULL ? " " : "",
-		    table[i].arg != NULL ? table[i].arg : "");
+			       table[i].letter != 0 ? '-' : ' ',
+			       table[i].letter != 0 ? table[i].letter : ' ',
+			       table[i].letter != 0 ? ',' : ' ', table[i].name,
+			       table[i].arg != NULL ? " " : "",
+			       table[i].arg != NULL ? table[i].arg : "");
 		(void)printf("  %-30s %s", left, table[i].help);
 		if (table[i].fallback != NULL && table[i].type != OPT_FLAG)
 			(void)printf(" (default %s)", table[i].fallback);

@@ -112,10 +112,10 @@ format_time(int64_t unix_s, char out[TIME_TEXT])
 	t = unix_s < first ? first : unix_s > last ? last : unix_s;
 	(void)gmtime_r(&t, &tm);
 	(void)snprintf(out, TIME_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ",
-	    (unsigned)(tm.tm_year + 1900) % 10000,
-	    (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100,
-	    (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-	    (unsigned)tm.tm_sec % 100);
+		       (unsigned)(tm.tm_year + 1900) % 10000,
+		       (unsigned)(tm.tm_mon + 1) % 100,
+		       (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
+		       (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
 }
 
 enum err

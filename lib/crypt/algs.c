@@ -23,8 +23,7 @@ hmac_template(void)
 	static const unsigned char zero[32];
 	char digest[] = "SHA256";
 	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_utf8_string(
-		OSSL_MAC_PARAM_DIGEST, digest, 0),
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
 	    OSSL_PARAM_construct_end(),
 	};
 	EVP_MAC_CTX *ctx = NULL;
@@ -51,7 +50,7 @@ algs_fetch(void)
 	algs.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	(void)ERR_pop_to_mark();
 	algs_ready = algs.sha256 != NULL && algs.hmac != NULL &&
-	    algs.siv != NULL && algs.gcm != NULL;
+		     algs.siv != NULL && algs.gcm != NULL;
 }
 
 const struct algs *

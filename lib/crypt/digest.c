@@ -24,7 +24,7 @@ sha256(const void *p, size_t len, unsigned char out[32])
 
 enum err
 hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
-    unsigned char out[32])
+	    unsigned char out[32])
 {
 	static const unsigned char none[1];
 	const struct algs *a = crypt_algs();
@@ -41,9 +41,9 @@ hmac_sha256(const void *key, size_t keylen, const void *p, size_t len,
 	}
 	(void)ERR_set_mark();
 	ok = (ctx = EVP_MAC_CTX_dup(a->hmac)) != NULL &&
-	    EVP_MAC_init(ctx, key, keylen, NULL) == 1 &&
-	    EVP_MAC_update(ctx, p, len) == 1 &&
-	    EVP_MAC_final(ctx, out, &n, 32) == 1 && n == 32;
+	     EVP_MAC_init(ctx, key, keylen, NULL) == 1 &&
+	     EVP_MAC_update(ctx, p, len) == 1 &&
+	     EVP_MAC_final(ctx, out, &n, 32) == 1 && n == 32;
 	EVP_MAC_CTX_free(ctx);
 	(void)ERR_pop_to_mark();
 	return ok ? ERR_OK : ERR_CRYPTO;

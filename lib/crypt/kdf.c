@@ -17,7 +17,7 @@
  */
 static enum err
 expand(const struct key32 *prk, unsigned char *info, size_t len,
-    struct key32 *out)
+       struct key32 *out)
 {
 	struct key32 t;
 	enum err e;
@@ -31,12 +31,11 @@ expand(const struct key32 *prk, unsigned char *info, size_t len,
 }
 
 enum err
-kdf_derive(const struct key32 *root, const char *purpose,
-    const char *device_id, uint32_t epoch, const char *context,
-    struct key32 *out)
+kdf_derive(const struct key32 *root, const char *purpose, const char *device_id,
+	   uint32_t epoch, const char *context, struct key32 *out)
 {
-	unsigned char info[10 + PURPOSE_MAX + 1 + NAME_MAX_LEN + 1 + 4 +
-	    CONTEXT_MAX + 1];
+	unsigned char
+	    info[10 + PURPOSE_MAX + 1 + NAME_MAX_LEN + 1 + 4 + CONTEXT_MAX + 1];
 	unsigned char *p = info;
 
 	if (*purpose == '\0' || strlen(purpose) > PURPOSE_MAX ||
@@ -55,7 +54,7 @@ kdf_derive(const struct key32 *root, const char *purpose,
 
 enum err
 kdf_model_root(const struct key32 *master, const char *tenant_name,
-    const char *device_id, uint32_t epoch, struct key32 *out)
+	       const char *device_id, uint32_t epoch, struct key32 *out)
 {
 	unsigned char info[15 + 2 * (NAME_MAX_LEN + 1) + 4 + 1];
 	unsigned char *p = info;
@@ -74,7 +73,7 @@ kdf_model_root(const struct key32 *master, const char *tenant_name,
 
 enum err
 kdf_audience_key(const struct key32 *kid_key, uint32_t tenant,
-    const char *audience, struct key32 *out)
+		 const char *audience, struct key32 *out)
 {
 	unsigned char info[18 + 4 + 1 + NAME_MAX_LEN + 1];
 	unsigned char *p = info;
@@ -94,8 +93,8 @@ kdf_audience_key(const struct key32 *kid_key, uint32_t tenant,
 
 enum err
 kdf_proof(const struct key32 *root, const char *device_id, uint32_t epoch,
-    const char *what, const void *challenge, size_t len,
-    unsigned char answer[32])
+	  const char *what, const void *challenge, size_t len,
+	  unsigned char answer[32])
 {
 	unsigned char text[WHAT_MAX + 1 + CHALLENGE_MAX], *p = text;
 	struct key32 key;
@@ -111,8 +110,7 @@ kdf_proof(const struct key32 *root, const char *device_id, uint32_t epoch,
 	*p++ = 0;
 	memcpy(p, challenge, len);
 	p += len;
-	e = hmac_sha256(
-	    key.b, sizeof(key.b), text, (size_t)(p - text), answer);
+	e = hmac_sha256(key.b, sizeof(key.b), text, (size_t)(p - text), answer);
 	key32_wipe(&key);
 	return e;
 }

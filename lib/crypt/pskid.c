@@ -27,7 +27,7 @@ static uint32_t
 get_u32(const unsigned char *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3];
+	       (uint32_t)p[2] << 8 | p[3];
 }
 
 static int
@@ -39,40 +39,40 @@ in_bounds(const struct pskid *id)
 /* tag || ciphertext of PLAIN_LEN octets. 1 on success. */
 static int
 siv_seal(const EVP_CIPHER *siv, const struct key32 *key,
-    const unsigned char *aad, size_t aadlen,
-    const unsigned char plain[PLAIN_LEN],
-    unsigned char out[TAG_LEN + PLAIN_LEN])
+	 const unsigned char *aad, size_t aadlen,
+	 const unsigned char plain[PLAIN_LEN],
+	 unsigned char out[TAG_LEN + PLAIN_LEN])
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int ok, n = 0;
 
 	ok = ctx != NULL &&
-	    EVP_EncryptInit_ex2(ctx, siv, key->b, NULL, NULL) == 1 &&
-	    EVP_EncryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
-	    EVP_EncryptUpdate(ctx, out + TAG_LEN, &n, plain, PLAIN_LEN) == 1 &&
-	    n == PLAIN_LEN && EVP_EncryptFinal_ex(ctx, NULL, &n) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, out) == 1;
+	     EVP_EncryptInit_ex2(ctx, siv, key->b, NULL, NULL) == 1 &&
+	     EVP_EncryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
+	     EVP_EncryptUpdate(ctx, out + TAG_LEN, &n, plain, PLAIN_LEN) == 1 &&
+	     n == PLAIN_LEN && EVP_EncryptFinal_ex(ctx, NULL, &n) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, out) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
 }
 
 static int
 siv_open(const EVP_CIPHER *siv, const struct key32 *key,
-    const unsigned char *aad, size_t aadlen,
-    unsigned char sealed[TAG_LEN + PLAIN_LEN],
-    unsigned char plain[PLAIN_LEN])
+	 const unsigned char *aad, size_t aadlen,
+	 unsigned char sealed[TAG_LEN + PLAIN_LEN],
+	 unsigned char plain[PLAIN_LEN])
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int ok, n = 0;
 
 	ok = ctx != NULL &&
-	    EVP_DecryptInit_ex2(ctx, siv, key->b, NULL, NULL) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(
-		ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, sealed) == 1 &&
-	    EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
-	    EVP_DecryptUpdate(
-		ctx, plain, &n, sealed + TAG_LEN, PLAIN_LEN) == 1 &&
-	    n == PLAIN_LEN && EVP_DecryptFinal_ex(ctx, NULL, &n) == 1;
+	     EVP_DecryptInit_ex2(ctx, siv, key->b, NULL, NULL) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, sealed) ==
+		 1 &&
+	     EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
+	     EVP_DecryptUpdate(ctx, plain, &n, sealed + TAG_LEN, PLAIN_LEN) ==
+		 1 &&
+	     n == PLAIN_LEN && EVP_DecryptFinal_ex(ctx, NULL, &n) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
 }
@@ -90,7 +90,7 @@ pskid_kid(const char *identity, size_t len, uint8_t *kid)
 
 enum err
 pskid_make(const struct key32 *audience_key, const char *audience,
-    const struct pskid *id, char out[PSKID_LEN + 1])
+	   const struct pskid *id, char out[PSKID_LEN + 1])
 {
 	unsigned char raw[RAW_LEN], plain[PLAIN_LEN], aad[AAD_MAX], *p;
 	const struct algs *a = crypt_algs();
@@ -119,7 +119,7 @@ pskid_make(const struct key32 *audience_key, const char *audience,
 
 enum err
 pskid_open(const struct key32 *audience_key, const char *audience,
-    const char *identity, size_t len, struct pskid *out)
+	   const char *identity, size_t len, struct pskid *out)
 {
 	unsigned char raw[RAW_LEN], plain[PLAIN_LEN], aad[AAD_MAX];
 	const struct algs *a = crypt_algs();

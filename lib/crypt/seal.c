@@ -36,21 +36,21 @@ make_aad(const struct seal_row *row, unsigned char aad[AAD_MAX])
 /* nonce || ciphertext || tag at out, whose nonce is in place. 1: done. */
 static int
 gcm_seal(const EVP_CIPHER *gcm, const struct key32 *key,
-    const unsigned char *aad, size_t aadlen, const void *plain, size_t len,
-    unsigned char *out)
+	 const unsigned char *aad, size_t aadlen, const void *plain, size_t len,
+	 unsigned char *out)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	unsigned char *c = out + NONCE_LEN;
 	int ok, n = 0;
 
-	ok = ctx != NULL &&
+	ok =
+	    ctx != NULL &&
 	    EVP_EncryptInit_ex2(ctx, gcm, key->b, out, NULL) == 1 &&
 	    EVP_EncryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
-	    (len == 0 ||
-		EVP_EncryptUpdate(ctx, c, &n, plain, (int)len) == 1) &&
+	    (len == 0 || EVP_EncryptUpdate(ctx, c, &n, plain, (int)len) == 1) &&
 	    EVP_EncryptFinal_ex(ctx, c + len, &n) == 1 && n == 0 &&
-	    EVP_CIPHER_CTX_ctrl(
-		ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, c + len) == 1;
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, c + len) ==
+		1;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
 }
@@ -58,8 +58,8 @@ gcm_seal(const EVP_CIPHER *gcm, const struct key32 *key,
 /* The reverse; len is the plain text's. */
 static int
 gcm_open(const EVP_CIPHER *gcm, const struct key32 *key,
-    const unsigned char *aad, size_t aadlen, const unsigned char *in,
-    size_t len, unsigned char *plain)
+	 const unsigned char *aad, size_t aadlen, const unsigned char *in,
+	 size_t len, unsigned char *plain)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	const unsigned char *c = in + NONCE_LEN;
@@ -67,13 +67,13 @@ gcm_open(const EVP_CIPHER *gcm, const struct key32 *key,
 	int ok, n = 0;
 
 	memcpy(tag, c + len, TAG_LEN);
-	ok = ctx != NULL &&
+	ok =
+	    ctx != NULL &&
 	    EVP_DecryptInit_ex2(ctx, gcm, key->b, in, NULL) == 1 &&
 	    EVP_DecryptUpdate(ctx, NULL, &n, aad, (int)aadlen) == 1 &&
-	    (len == 0 ||
-		EVP_DecryptUpdate(ctx, plain, &n, c, (int)len) == 1) &&
-	    EVP_CIPHER_CTX_ctrl(
-		ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
+	    (len == 0 || EVP_DecryptUpdate(ctx, plain, &n, c, (int)len) == 1) &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) ==
+		1 &&
 	    EVP_DecryptFinal_ex(ctx, plain + len, &n) == 1 && n == 0;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
@@ -81,7 +81,7 @@ gcm_open(const EVP_CIPHER *gcm, const struct key32 *key,
 
 enum err
 seal(const struct key32 *key, const struct seal_row *row, const void *plain,
-    size_t plainlen, unsigned char *out, size_t outsize, size_t *outlen)
+     size_t plainlen, unsigned char *out, size_t outsize, size_t *outlen)
 {
 	const struct algs *a = crypt_algs();
 	unsigned char aad[AAD_MAX], nonce[NONCE_LEN];
@@ -110,8 +110,8 @@ seal(const struct key32 *key, const struct seal_row *row, const void *plain,
 /* Into plain, which has room for SEAL_PLAIN_MAX + 1; wiped on failure. */
 static enum err
 unseal_into(const struct key32 *key, const struct seal_row *row,
-    const unsigned char *sealed, size_t len, unsigned char *plain,
-    size_t *plainlen)
+	    const unsigned char *sealed, size_t len, unsigned char *plain,
+	    size_t *plainlen)
 {
 	const struct algs *a = crypt_algs();
 	unsigned char aad[AAD_MAX];
@@ -134,8 +134,8 @@ unseal_into(const struct key32 *key, const struct seal_row *row,
 }
 
 enum err
-unseal(const struct key32 *key, const struct seal_row *row,
-    const void *sealed, size_t len, struct secret *out)
+unseal(const struct key32 *key, const struct seal_row *row, const void *sealed,
+       size_t len, struct secret *out)
 {
 	unsigned char plain[SEAL_PLAIN_MAX + 1];
 	size_t n;
@@ -151,7 +151,7 @@ unseal(const struct key32 *key, const struct seal_row *row,
 
 enum err
 unseal_key32(const struct key32 *key, const struct seal_row *row,
-    const void *sealed, size_t len, struct key32 *out)
+	     const void *sealed, size_t len, struct key32 *out)
 {
 	unsigned char plain[SEAL_PLAIN_MAX + 1];
 	size_t n;

@@ -40,9 +40,10 @@ es256_thumbprint(const struct es256_public *pub, char out[KID_LEN + 1])
 
 	b64url_encode(pub->x, sizeof(pub->x), x);
 	b64url_encode(pub->y, sizeof(pub->y), y);
-	n = snprintf(jwk, sizeof(jwk),
-	    "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}",
-	    x, y);
+	n = snprintf(
+	    jwk, sizeof(jwk),
+	    "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", x,
+	    y);
 	if (n < 0 || (size_t)n >= sizeof(jwk))
 		return ERR_INTERNAL;
 	e = sha256(jwk, (size_t)n, md);
@@ -65,21 +66,23 @@ key_build(const struct es256_public *pub, const BIGNUM *scalar)
 	memcpy(point + 1, pub->x, 32);
 	memcpy(point + 33, pub->y, 32);
 	if (bld == NULL ||
-	    OSSL_PARAM_BLD_push_utf8_string(
-		bld, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) != 1 ||
+	    OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME,
+					    "P-256", 0) != 1 ||
 	    OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY,
-		point, sizeof(point)) != 1)
+					     point, sizeof(point)) != 1)
 		goto out;
-	if (scalar != NULL && OSSL_PARAM_BLD_push_BN_pad(bld,
-		OSSL_PKEY_PARAM_PRIV_KEY, scalar, KEY32_LEN) != 1)
+	if (scalar != NULL &&
+	    OSSL_PARAM_BLD_push_BN_pad(bld, OSSL_PKEY_PARAM_PRIV_KEY, scalar,
+				       KEY32_LEN) != 1)
 		goto out;
 	params = OSSL_PARAM_BLD_to_param(bld);
 	ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
 	if (params == NULL || ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1)
 		goto out;
 	if (EVP_PKEY_fromdata(ctx, &key,
-		scalar != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
-		params) != 1)
+			      scalar != NULL ? EVP_PKEY_KEYPAIR
+					     : EVP_PKEY_PUBLIC_KEY,
+			      params) != 1)
 		key = NULL;
 out:
 	EVP_PKEY_CTX_free(ctx);
@@ -104,7 +107,7 @@ point_of(const BIGNUM *scalar, struct es256_public *pub)
 	if (point == NULL ||
 	    EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) != 1 ||
 	    EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED,
-		text, sizeof(text), NULL) != sizeof(text))
+			       text, sizeof(text), NULL) != sizeof(text))
 		goto out;
 	memcpy(pub->x, text + 1, 32);
 	memcpy(pub->y, text + 33, 32);
@@ -127,8 +130,7 @@ import(const struct key32 *scalar, struct signer **out)
 		goto out;
 	}
 	BN_set_flags(d, BN_FLG_CONSTTIME);
-	if (BN_bin2bn(scalar->b, KEY32_LEN, d) == NULL ||
-	    !point_of(d, &s->pub))
+	if (BN_bin2bn(scalar->b, KEY32_LEN, d) == NULL || !point_of(d, &s->pub))
 		goto out;
 	s->key = key_build(&s->pub, d);
 	if (s->key == NULL)
@@ -181,7 +183,7 @@ signer_export(const struct signer *s, struct key32 *scalar)
 
 	(void)ERR_set_mark();
 	ok = EVP_PKEY_get_bn_param(s->key, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 &&
-	    BN_bn2binpad(d, scalar->b, KEY32_LEN) == KEY32_LEN;
+	     BN_bn2binpad(d, scalar->b, KEY32_LEN) == KEY32_LEN;
 	BN_clear_free(d);
 	(void)ERR_pop_to_mark();
 	return ok ? ERR_OK : ERR_CRYPTO;
@@ -202,14 +204,13 @@ signer_kid(const struct signer *s)
 /* DER to r || s (RFC 7518 section 3.4). 1: done. */
 static int
 sig_from_der(const unsigned char *der, size_t len,
-    unsigned char sig[ES256_SIG_LEN])
+	     unsigned char sig[ES256_SIG_LEN])
 {
 	ECDSA_SIG *es = d2i_ECDSA_SIG(NULL, &der, (long)len);
 	int ok;
 
-	ok = es != NULL &&
-	    BN_bn2binpad(ECDSA_SIG_get0_r(es), sig, 32) == 32 &&
-	    BN_bn2binpad(ECDSA_SIG_get0_s(es), sig + 32, 32) == 32;
+	ok = es != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(es), sig, 32) == 32 &&
+	     BN_bn2binpad(ECDSA_SIG_get0_s(es), sig + 32, 32) == 32;
 	ECDSA_SIG_free(es);
 	return ok;
 }
@@ -244,7 +245,7 @@ sig_to_der(const unsigned char sig[ES256_SIG_LEN], unsigned char der[DER_MAX])
 
 enum err
 signer_sign(const struct signer *s, const void *p, size_t len,
-    unsigned char sig[ES256_SIG_LEN])
+	    unsigned char sig[ES256_SIG_LEN])
 {
 	unsigned char md[32], der[DER_MAX];
 	size_t derlen = sizeof(der);
@@ -255,9 +256,9 @@ signer_sign(const struct signer *s, const void *p, size_t len,
 		return ERR_CRYPTO;
 	(void)ERR_set_mark();
 	ok = (ctx = EVP_PKEY_CTX_new_from_pkey(NULL, s->key, NULL)) != NULL &&
-	    EVP_PKEY_sign_init(ctx) == 1 &&
-	    EVP_PKEY_sign(ctx, der, &derlen, md, sizeof(md)) == 1 &&
-	    sig_from_der(der, derlen, sig);
+	     EVP_PKEY_sign_init(ctx) == 1 &&
+	     EVP_PKEY_sign(ctx, der, &derlen, md, sizeof(md)) == 1 &&
+	     sig_from_der(der, derlen, sig);
 	EVP_PKEY_CTX_free(ctx);
 	(void)ERR_pop_to_mark();
 	return ok ? ERR_OK : ERR_CRYPTO;
@@ -309,7 +310,7 @@ verifier_public(const struct verifier *v, struct es256_public *out)
 
 enum err
 verifier_verify(const struct verifier *v, const void *p, size_t len,
-    const unsigned char sig[ES256_SIG_LEN])
+		const unsigned char sig[ES256_SIG_LEN])
 {
 	unsigned char md[32], der[DER_MAX];
 	size_t derlen = sig_to_der(sig, der);
@@ -321,8 +322,9 @@ verifier_verify(const struct verifier *v, const void *p, size_t len,
 	(void)ERR_set_mark();
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, v->key, NULL);
 	if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1)
-		e = EVP_PKEY_verify(ctx, der, derlen, md, sizeof(md)) == 1 ?
-		    ERR_OK : ERR_TOKEN_SIGNATURE;
+		e = EVP_PKEY_verify(ctx, der, derlen, md, sizeof(md)) == 1
+			? ERR_OK
+			: ERR_TOKEN_SIGNATURE;
 	EVP_PKEY_CTX_free(ctx);
 	(void)ERR_pop_to_mark();
 	return e;

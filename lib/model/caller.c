@@ -6,11 +6,8 @@ static const struct {
 	enum role role;
 	const char *name;
 } roles[] = {
-    {ROLE_STATION, "station"},
-    {ROLE_GATEWAY, "gateway"},
-    {ROLE_ADMIN, "admin"},
-    {ROLE_REVOKER, "revoker"},
-    {ROLE_AUDITOR, "auditor"},
+    {ROLE_STATION, "station"}, {ROLE_GATEWAY, "gateway"}, {ROLE_ADMIN, "admin"},
+    {ROLE_REVOKER, "revoker"}, {ROLE_AUDITOR, "auditor"},
 };
 #define NROLES (sizeof(roles) / sizeof(roles[0]))
 

@@ -3,10 +3,10 @@
 #define NSTATES (DEV_VOID + 1)
 #define NPROOFS (PROOF_DEVICE_MADE + 1)
 
-static const char *const states[NSTATES] = {"reserved", "burning", "active",
-    "suspended", "revoked", "erased", "void"};
-static const char *const proofs[NPROOFS] = {
-    "none", "device", "medium", "device-made"};
+static const char *const states[NSTATES] = {
+    "reserved", "burning", "active", "suspended", "revoked", "erased", "void"};
+static const char *const proofs[NPROOFS] = {"none", "device", "medium",
+					    "device-made"};
 
 const char *
 device_state_name(enum device_state s)

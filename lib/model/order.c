@@ -9,10 +9,9 @@
 
 #define REPEATS_MAX 1024 /* product of a pattern's bounds */
 
-static const char *const reburns[] = {
-    "never", "until-confirmed", "new-epoch-with-approval"};
-static const char *const group_kinds[] = {
-    "model", "order", "station", "free"};
+static const char *const reburns[] = {"never", "until-confirmed",
+				      "new-epoch-with-approval"};
+static const char *const group_kinds[] = {"model", "order", "station", "free"};
 
 const char *
 reburn_name(enum reburn r)
@@ -113,7 +112,7 @@ order_check_serial(const struct order *o, const char *serial)
 	 * match is the leftmost longest, so it is whole if any is.
 	 */
 	hit = regexec(&re, serial, 1, &m, 0) == 0 && m.rm_so == 0 &&
-	    (size_t)m.rm_eo == strlen(serial);
+	      (size_t)m.rm_eo == strlen(serial);
 	regfree(&re);
 	return hit ? ERR_OK : ERR_SERIAL_PATTERN;
 }
@@ -131,8 +130,8 @@ place(char *out, size_t size, const char *width, uint32_t n)
 
 /* The text of one placeholder (without its braces), or NULL. */
 static const char *
-expand(const struct order *o, const char *word, const char *serial,
-    uint32_t n, char *num, size_t size)
+expand(const struct order *o, const char *word, const char *serial, uint32_t n,
+       char *num, size_t size)
 {
 	if (strcmp(word, "serial") == 0)
 		return serial;
@@ -163,7 +162,7 @@ take_word(const char **t, char word[16])
 
 enum err
 order_device_id(const struct order *o, const char *serial, uint32_t n,
-    name_t out)
+		name_t out)
 {
 	const char *t = o->id_template, *part;
 	char one[2] = "", num[16], word[16];
@@ -174,9 +173,9 @@ order_device_id(const struct order *o, const char *serial, uint32_t n,
 		one[0] = *t++;
 		part = one;
 		if (one[0] == '{')
-			part = take_word(&t, word) ?
-			    expand(o, word, serial, n, num, sizeof(num)) :
-			    NULL;
+			part = take_word(&t, word) ? expand(o, word, serial, n,
+							    num, sizeof(num))
+						   : NULL;
 		plen = part == NULL ? 0 : strlen(part);
 		if (part == NULL || plen > NAME_MAX_LEN - len)
 			return ERR_NAME;
@@ -282,13 +281,17 @@ order_validate(const struct order *o, struct detail *d)
 	if (o->min_proof != PROOF_MEDIUM && o->min_proof != PROOF_DEVICE)
 		return wrong(d, ERR_REQUEST, "min_proof: medium or device");
 	if (!pattern_ok(o))
-		return wrong(d, ERR_REQUEST, "serial_pattern: no (or too "
+		return wrong(
+		    d, ERR_REQUEST,
+		    "serial_pattern: no (or too "
 		    "costly a) POSIX extended regular expression of 1 to 128");
 	if (!template_ok(o))
-		return wrong(d, ERR_REQUEST, "id_template: text with {serial} "
-		    "or {n}, and {model}, {order}, {n:WIDTH}");
+		return wrong(d, ERR_REQUEST,
+			     "id_template: text with {serial} "
+			     "or {n}, and {model}, {order}, {n:WIDTH}");
 	if (o->scope[0] != '\0' && !name_is_scope(o->scope))
-		return wrong(d, ERR_REQUEST, "scope: scope tokens, one space "
-		    "between them");
+		return wrong(d, ERR_REQUEST,
+			     "scope: scope tokens, one space "
+			     "between them");
 	return stations_ok(o, d) && peers_ok(o, d) ? ERR_OK : ERR_REQUEST;
 }

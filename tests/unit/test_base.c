@@ -1,31 +1,15 @@
 /*
- * lib/base: what comes in from outside is taken strictly or not at all, what
- * is secret is wiped, what is written is whole.
+ * lib/base: what comes in from outside is taken strictly or not at all, and
+ * what is secret is wiped.
  */
 #include "tests/unit/unit.h"
-
-#include <sys/stat.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <unistd.h>
 
 #include "lib/base/b64url.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
-#include "lib/base/file.h"
-#include "lib/base/log.h"
-#include "lib/base/opt.h"
 #include "lib/base/parse.h"
 #include "lib/base/secret.h"
-
-static char dir[64];
-
-static void
-path_in(char *out, size_t size, const char *name)
-{
-	(void)snprintf(out, size, "%s/%s", dir, name);
-}
 
 static void
 every_error_has_status_code_and_text(void **state)
@@ -40,12 +24,14 @@ every_error_has_status_code_and_text(void **state)
 		assert_case(err_code(e)[0] != '\0', err_name(e));
 		assert_case(err_text(e)[0] != '\0', err_name(e));
 		assert_case((err_retryable(e) == 1) ==
-		    (status == 503 || status == 429), err_name(e));
+				(status == 503 || status == 429),
+			    err_name(e));
 		assert_case(strcmp(err_code(err_from_code(err_code(e))),
-		    err_code(e)) == 0, err_name(e));
+				   err_code(e)) == 0,
+			    err_name(e));
 	}
 	assert_int_equal(err_status((enum err)ERR_COUNT), 500);
-	assert_int_equal(err_status((enum err)-1), 500);
+	assert_int_equal(err_status((enum err) - 1), 500);
 	assert_int_equal(err_from_code("no such code"), ERR_INTERNAL);
 	assert_int_equal(err_from_code("internal"), ERR_INTERNAL);
 	assert_int_equal(err_from_code(NULL), ERR_INTERNAL);
@@ -59,9 +45,10 @@ error_codes_are_unique_but_for_internal(void **state)
 	for (i = 0; i < ERR_COUNT; i++)
 		for (j = 0; j < i; j++)
 			assert_case(strcmp(err_code((enum err)i), "internal") ==
-			    0 || strcmp(err_code((enum err)i),
-			    err_code((enum err)j)) != 0,
-			    err_code((enum err)i));
+					    0 ||
+					strcmp(err_code((enum err)i),
+					       err_code((enum err)j)) != 0,
+				    err_code((enum err)i));
 }
 
 static void
@@ -80,9 +67,15 @@ base64url_is_what_rfc_4648_says(void **state)
 {
 	static const struct {
 		const char *plain, *text;
-	} v[] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"},
-	    {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"},
-	    {"\xfb\xff\xbe", "-_--"}, {"\xff\xff\xff", "____"}};
+	} v[] = {{"", ""},
+		 {"f", "Zg"},
+		 {"fo", "Zm8"},
+		 {"foo", "Zm9v"},
+		 {"foob", "Zm9vYg"},
+		 {"fooba", "Zm9vYmE"},
+		 {"foobar", "Zm9vYmFy"},
+		 {"\xfb\xff\xbe", "-_--"},
+		 {"\xff\xff\xff", "____"}};
 	char text[16], plain[16];
 	size_t i, n;
 
@@ -92,8 +85,8 @@ base64url_is_what_rfc_4648_says(void **state)
 		assert_string_equal(text, v[i].text);
 		assert_int_equal(strlen(text), B64URL_LEN(n));
 		n = sizeof(plain);
-		assert_int_equal(
-		    b64url_decode(text, strlen(text), plain, &n), ERR_OK);
+		assert_int_equal(b64url_decode(text, strlen(text), plain, &n),
+				 ERR_OK);
 		assert_int_equal(n, strlen(v[i].plain));
 		assert_memory_equal(plain, v[i].plain, n);
 	}
@@ -111,13 +104,12 @@ every_octet_survives_base64url_and_hex(void **state)
 	for (i = 0; i <= 256; i++) {
 		b64url_encode(in, i, text);
 		n = sizeof(out);
-		assert_int_equal(
-		    b64url_decode(text, strlen(text), out, &n), ERR_OK);
+		assert_int_equal(b64url_decode(text, strlen(text), out, &n),
+				 ERR_OK);
 		assert_int_equal(n, i);
 		assert_memory_equal(in, out, i);
 		hex_encode(in, i, text);
-		assert_int_equal(
-		    hex_decode_exact(text, 2 * i, out, i), ERR_OK);
+		assert_int_equal(hex_decode_exact(text, 2 * i, out, i), ERR_OK);
 		assert_memory_equal(in, out, i);
 	}
 }
@@ -125,27 +117,28 @@ every_octet_survives_base64url_and_hex(void **state)
 static void
 malformed_base64url_is_refused(void **state)
 {
-	static const char *const bad[] = {"A", "AAAAA", "Zg==", "Zg=", "Zm+v",
-	    "Zm/v", "Zm9 v", "Zm9v\n", " Zm9v", "Zh", "Zm9", "Zm.v", "Zm,v",
-	    "Zm\xc3\xa4", "\xff\xff\xff\xff", "Zm9vZ", "@@@@", "[[[[", "````",
-	    "{{{{", "////", "::::", "=", "====", "Zm9vYm=="};
+	static const char *const bad[] = {
+	    "A",     "AAAAA", "Zg==",	"Zg=",	      "Zm+v",
+	    "Zm/v",  "Zm9 v", "Zm9v\n", " Zm9v",      "Zh",
+	    "Zm9",   "Zm.v",  "Zm,v",	"Zm\xc3\xa4", "\xff\xff\xff\xff",
+	    "Zm9vZ", "@@@@",  "[[[[",	"````",	      "{{{{",
+	    "////",  "::::",  "=",	"====",	      "Zm9vYm=="};
 	unsigned char out[16];
 	size_t i, n;
 
 	for (i = 0; i < COUNT(bad); i++) {
 		n = sizeof(out);
 		assert_case(b64url_decode(bad[i], strlen(bad[i]), out, &n) ==
-		    ERR_REQUEST, bad[i]);
+				ERR_REQUEST,
+			    bad[i]);
 		assert_int_equal(n, sizeof(out));
 	}
 	n = sizeof(out);
 	assert_int_equal(b64url_decode("Zm\0v", 4, out, &n), ERR_REQUEST);
 	n = 2;
 	assert_int_equal(b64url_decode("Zm9v", 4, out, &n), ERR_REQUEST);
-	assert_int_equal(
-	    b64url_decode_exact("Zm9v", 4, out, 2), ERR_REQUEST);
-	assert_int_equal(
-	    b64url_decode_exact("Zm9v", 4, out, 4), ERR_REQUEST);
+	assert_int_equal(b64url_decode_exact("Zm9v", 4, out, 2), ERR_REQUEST);
+	assert_int_equal(b64url_decode_exact("Zm9v", 4, out, 4), ERR_REQUEST);
 }
 
 static void
@@ -167,38 +160,54 @@ exactly_the_64_characters_decode(void **state)
 static void
 malformed_hex_is_refused(void **state)
 {
-	static const char *const bad[] = {"0", "000", "0g", "g0", "AB", "aB",
-	    "0x", " 0", "0 ", "-1", "/0", ":0", "`0", "\xff\xff", "0\n",
-	    "0000", ""};
+	static const char *const bad[] = {
+	    "0",  "000", "0g", "g0", "AB",	 "aB",	"0x",	" 0", "0 ",
+	    "-1", "/0",	 ":0", "`0", "\xff\xff", "0\n", "0000", ""};
 	unsigned char out[2];
 	size_t i;
 
 	for (i = 0; i < COUNT(bad); i++)
 		assert_case(hex_decode_exact(bad[i], strlen(bad[i]), out, 1) ==
-		    ERR_REQUEST, bad[i]);
+				ERR_REQUEST,
+			    bad[i]);
 }
 
 static void
 malformed_numbers_are_refused(void **state)
 {
-	static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "01",
-	    "00", "0x10", "1e3", "1.0", "a", "1a", "101", "1000",
-	    "18446744073709551616", "99999999999999999999999", "\n1", "1\n",
-	    "\xd9\xa1"};
+	static const char *const bad[] = {"",
+					  " 1",
+					  "1 ",
+					  "+1",
+					  "-1",
+					  "01",
+					  "00",
+					  "0x10",
+					  "1e3",
+					  "1.0",
+					  "a",
+					  "1a",
+					  "101",
+					  "1000",
+					  "18446744073709551616",
+					  "99999999999999999999999",
+					  "\n1",
+					  "1\n",
+					  "\xd9\xa1"};
 	uint64_t v = 7;
 	size_t i;
 
 	for (i = 0; i < COUNT(bad); i++)
 		assert_case(parse_u64(bad[i], 100, &v) == ERR_REQUEST, bad[i]);
 	assert_int_equal(parse_u64(NULL, 100, &v), ERR_REQUEST);
-	assert_int_equal(
-	    parse_u64("18446744073709551616", UINT64_MAX, &v), ERR_REQUEST);
+	assert_int_equal(parse_u64("18446744073709551616", UINT64_MAX, &v),
+			 ERR_REQUEST);
 	assert_int_equal(v, 7);
 	assert_int_equal(parse_u64("100", 100, &v), ERR_OK);
 	assert_int_equal(v, 100);
 	assert_int_equal(parse_u64("0", 0, &v), ERR_OK);
-	assert_int_equal(
-	    parse_u64("18446744073709551615", UINT64_MAX, &v), ERR_OK);
+	assert_int_equal(parse_u64("18446744073709551615", UINT64_MAX, &v),
+			 ERR_OK);
 	assert_true(v == UINT64_MAX);
 }
 
@@ -208,24 +217,28 @@ durations_have_units_and_bounds(void **state)
 	static const struct {
 		const char *text;
 		uint64_t ms;
-	} good[] = {{"500ms", 500}, {"5s", 5000}, {"5", 5000}, {"10m", 600000},
-	    {"2h", 7200000}, {"0", 0}};
-	static const char *const bad[] = {"", "s", "ms", "-1s", "1d", "1 s",
-	    "1.5s", "5S", "5mss", "3h", "7200001ms", "18446744073709551615h",
-	    "01s", "1s "};
+	} good[] = {{"500ms", 500},  {"5s", 5000},    {"5", 5000},
+		    {"10m", 600000}, {"2h", 7200000}, {"0", 0}};
+	static const char *const bad[] = {
+	    "",	    "s",  "ms",	  "-1s", "1d",	      "1 s",
+	    "1.5s", "5S", "5mss", "3h",	 "7200001ms", "18446744073709551615h",
+	    "01s",  "1s "};
 	uint64_t v = 1;
 	size_t i;
 
 	for (i = 0; i < COUNT(good); i++) {
 		assert_case(parse_duration_ms(good[i].text, 7200000, &v) ==
-		    ERR_OK, good[i].text);
+				ERR_OK,
+			    good[i].text);
 		assert_int_equal(v, good[i].ms);
 	}
 	for (i = 0; i < COUNT(bad); i++)
 		assert_case(parse_duration_ms(bad[i], 7200000, &v) ==
-		    ERR_REQUEST, bad[i]);
-	assert_int_equal(parse_duration_ms(
-	    "18446744073709551615h", UINT64_MAX, &v), ERR_REQUEST);
+				ERR_REQUEST,
+			    bad[i]);
+	assert_int_equal(
+	    parse_duration_ms("18446744073709551615h", UINT64_MAX, &v),
+	    ERR_REQUEST);
 }
 
 static void
@@ -235,25 +248,34 @@ times_go_both_ways_and_nothing_else_is_one(void **state)
 		const char *text;
 		int64_t t;
 	} good[] = {{"1970-01-01T00:00:00Z", 0},
-	    {"2026-11-22T17:34:37Z", INT64_C(1795368877)},
-	    {"2024-02-29T23:59:59Z", INT64_C(1709251199)},
-	    {"9999-12-31T23:59:59Z", INT64_C(253402300799)}};
-	static const char *const bad[] = {"", "2026-11-22", "2026-02-30T00:00:00Z",
-	    "2025-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
-	    "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
-	    "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z",
-	    "2026-01-01T00:00:60Z", "2026-01-01 00:00:00Z",
-	    "2026-01-01T00:00:00z", "2026-01-01T00:00:00+",
-	    "2026-01-01T00:00:0aZ", "-026-01-01T00:00:00Z",
-	    "2026-01-01T00:00:00Z ", "2026/01/01T00:00:00Z",
-	    "2026-01-01T00:00:00.0Z"};
+		    {"2026-11-22T17:34:37Z", INT64_C(1795368877)},
+		    {"2024-02-29T23:59:59Z", INT64_C(1709251199)},
+		    {"9999-12-31T23:59:59Z", INT64_C(253402300799)}};
+	static const char *const bad[] = {"",
+					  "2026-11-22",
+					  "2026-02-30T00:00:00Z",
+					  "2025-02-29T00:00:00Z",
+					  "2026-13-01T00:00:00Z",
+					  "2026-00-01T00:00:00Z",
+					  "2026-01-00T00:00:00Z",
+					  "2026-01-01T24:00:00Z",
+					  "2026-01-01T00:60:00Z",
+					  "2026-01-01T00:00:60Z",
+					  "2026-01-01 00:00:00Z",
+					  "2026-01-01T00:00:00z",
+					  "2026-01-01T00:00:00+",
+					  "2026-01-01T00:00:0aZ",
+					  "-026-01-01T00:00:00Z",
+					  "2026-01-01T00:00:00Z ",
+					  "2026/01/01T00:00:00Z",
+					  "2026-01-01T00:00:00.0Z"};
 	char text[TIME_TEXT];
 	int64_t t = 5;
 	size_t i;
 
 	for (i = 0; i < COUNT(good); i++) {
 		assert_case(parse_time(good[i].text, &t) == ERR_OK,
-		    good[i].text);
+			    good[i].text);
 		assert_true(t == good[i].t);
 		format_time(t, text);
 		assert_string_equal(text, good[i].text);
@@ -361,333 +383,12 @@ secret_owns_a_copy_of_bounded_size(void **state)
 }
 
 static void
-file_is_replaced_whole_with_its_mode(void **state)
-{
-	struct buf b = {.max = 100};
-	struct stat st;
-	char path[100];
-
-	path_in(path, sizeof(path), "a");
-	assert_int_equal(file_read(path, 10, &b), ERR_NOT_FOUND);
-	assert_int_equal(file_write_atomic(path, 0640, "one", 3), ERR_OK);
-	assert_int_equal(file_write_atomic(path, 0600, "three", 5), ERR_OK);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(file_read(path, 5, &b), ERR_OK);
-	assert_string_equal(b.p, "three");
-	assert_int_equal(file_read(path, 4, &b), ERR_TOO_LARGE);
-	assert_string_equal(b.p, "three");
-	buf_free(&b);
-}
-
-static void
-create_never_overwrites(void **state)
-{
-	struct buf b = {0};
-	char path[100];
-
-	path_in(path, sizeof(path), "created");
-	assert_int_equal(file_create_atomic(path, 0600, "one", 3), ERR_OK);
-	assert_int_equal(file_create_atomic(path, 0600, "two", 3), ERR_EXISTS);
-	assert_int_equal(file_read(path, 10, &b), ERR_OK);
-	assert_string_equal(b.p, "one");
-	buf_free(&b);
-}
-
-static void
-secret_file_that_others_may_read_is_refused(void **state)
-{
-	static const mode_t bad[] = {0604, 0640, 0644, 0602, 0620, 0601, 0777};
-	struct secret s = {0};
-	char path[100];
-	size_t i;
-
-	path_in(path, sizeof(path), "key");
-	for (i = 0; i < COUNT(bad); i++) {
-		assert_int_equal(
-		    file_write_atomic(path, bad[i], "k", 1), ERR_OK);
-		assert_int_equal(file_read_secret(path, 32, &s), ERR_CONFIG);
-		assert_null(s.p);
-	}
-	assert_int_equal(file_read_secret(dir, 32, &s), ERR_CONFIG);
-	assert_int_equal(file_write_atomic(path, 0600, "k", 1), ERR_OK);
-	assert_int_equal(file_read_secret(path, 32, &s), ERR_OK);
-	assert_int_equal(s.len, 1);
-	assert_int_equal(file_read_secret(path, 0, &s), ERR_TOO_LARGE);
-	secret_free(&s);
-}
-
-static void
-secret_file_that_is_a_fifo_does_not_hang(void **state)
-{
-	struct secret s = {0};
-	char path[100];
-
-	path_in(path, sizeof(path), "fifo");
-	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(file_read_secret(path, 32, &s), ERR_CONFIG);
-}
-
-static void
-directories_are_made_down_the_path(void **state)
-{
-	struct stat st;
-	char path[100];
-
-	path_in(path, sizeof(path), "x/y//z");
-	assert_int_equal(dir_make(path, 0700), ERR_OK);
-	assert_int_equal(dir_make(path, 0700), ERR_OK);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0700);
-	path_in(path, sizeof(path), "plain");
-	assert_int_equal(file_write_atomic(path, 0600, "", 0), ERR_OK);
-	assert_int_equal(dir_make(path, 0700), ERR_IO);
-	assert_int_equal(dir_make("", 0700), ERR_IO);
-}
-
-/* What one log line holds; the line itself in text. */
-static json_t *
-logged(struct buf *text, const char *path)
-{
-	json_t *j;
-
-	assert_int_equal(file_read(path, 100000, text), ERR_OK);
-	assert_true(text->len <= 2048);
-	assert_int_equal(text->p[text->len - 1], '\n');
-	assert_ptr_equal(strchr(text->p, '\n'), text->p + text->len - 1);
-	j = json_loads(text->p, 0, NULL);
-	assert_non_null(j);
-	return j;
-}
-
-static json_t *
-log_one(const char *value, int64_t i, double d)
-{
-	struct buf text = {0};
-	char path[100];
-	json_t *j;
-	int fd;
-
-	path_in(path, sizeof(path), "log");
-	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	log_set(LOG_INFO_, fd);
-	log_line(LOG_DEBUG_, "not this");
-	log_line(LOG_WARN_, "what", F_STR("s", value), F_INT("i", i),
-	    F_REAL("d", d));
-	log_set(LOG_INFO_, STDERR_FILENO);
-	(void)close(fd);
-	j = logged(&text, path);
-	buf_free(&text);
-	return j;
-}
-
-static void
-hostile_log_value_stays_one_line_of_json(void **state)
-{
-	json_t *j = log_one("a\"b\\c\n{\"level\":\"error\"}\x01\x7f\xc3\xa4",
-	    -5, 1.5);
-
-	assert_string_equal(json_string_value(json_object_get(j, "s")),
-	    "a\"b\\c\n{\"level\":\"error\"}\x01\x7f\xc3\xa4");
-	assert_string_equal(
-	    json_string_value(json_object_get(j, "level")), "warn");
-	assert_int_equal(json_integer_value(json_object_get(j, "i")), -5);
-	json_decref(j);
-	j = log_one("\xff\xc0\x80\xed\xa0\x80\xf5 end\xc3", 0, 1.0 / 0.0);
-	assert_non_null(strstr(
-	    json_string_value(json_object_get(j, "s")), " end"));
-	assert_true(json_is_null(json_object_get(j, "d")));
-	json_decref(j);
-	j = log_one(NULL, 0, 0);
-	assert_true(json_is_null(json_object_get(j, "s")));
-	json_decref(j);
-}
-
-static void
-overlong_log_value_is_cut_not_broken(void **state)
-{
-	char big[5000];
-	json_t *j;
-	size_t i;
-
-	/* every alignment of the cut: plain, escapes, UTF-8 */
-	for (i = 0; i < 12; i++) {
-		memset(big, '\n', sizeof(big));
-		memset(big, 'x', 1000 + i);
-		big[sizeof(big) - 1] = '\0';
-		j = log_one(big, 1, 1);
-		json_decref(j);
-		memset(big, 'x', sizeof(big));
-		memcpy(big + 1900 + 8 * i, "\xc3\xa4\xe2\x82\xac\xe2\x82\xac", 8);
-		big[sizeof(big) - 1] = '\0';
-		j = log_one(big, 1, 1);
-		json_decref(j);
-	}
-}
-
-static void
-log_takes_a_line_without_fields(void **state)
-{
-	log_set(LOG_ERROR_, STDERR_FILENO);
-	log_line(LOG_INFO_, "nothing");
-	log_set(LOG_INFO_, STDERR_FILENO);
-}
-
-struct target {
-	int verbose, help;
-	const char *config, *name;
-	uint64_t port, wait;
-};
-
-static const struct opt table[] = {
-    {"config", 'c', OPT_STRING, "FILE", "read FILE",
-	offsetof(struct target, config), 0, NULL},
-    {"help", 'h', OPT_FLAG, NULL, "this", offsetof(struct target, help), 0,
-	NULL},
-    {"verbose", 'v', OPT_FLAG, NULL, "more",
-	offsetof(struct target, verbose), 0, NULL},
-    {"the-name", 0, OPT_STRING, "N", "name", offsetof(struct target, name),
-	0, "nobody"},
-    {"port", 'p', OPT_NUMBER, "N", "port", offsetof(struct target, port),
-	65535, "1"},
-    {"wait", 0, OPT_DURATION, "T", "wait", offsetof(struct target, wait),
-	60000, "5s"},
-};
-
-static enum err
-parse(struct target *t, struct detail *d, const char *const *args)
-{
-	char *argv[16];
-	int argc = 0, rest = 0;
-
-	memset(t, 0, sizeof(*t));
-	memset(d, 0, sizeof(*d));
-	argv[argc++] = strdup("prog");
-	while (*args != NULL)
-		argv[argc++] = strdup(*args++);
-	argv[argc] = NULL;
-	enum err e = opt_parse(
-	    table, COUNT(table), "FEALTYT", argc, argv, t, &rest, d);
-	/* Only the two that tests look at survive, as literals. */
-	if (t->name != NULL)
-		t->name = strcmp(t->name, "argv") == 0 ? "argv" :
-		    strcmp(t->name, "nobody") == 0 ? "nobody" :
-		    strcmp(t->name, "env") == 0 ? "env" : "file";
-	if (e == ERR_OK && rest != argc)
-		t->config = "rest";
-	while (argc > 0)
-		free(argv[--argc]);
-	return e;
-}
-#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static void
-options_later_source_wins(void **state)
-{
-	static const char text[] =
-	    "# comment\n\n port = 2\nthe-name = file x\nverbose=yes\n";
-	struct detail d;
-	struct target t;
-	char path[100];
-
-	path_in(path, sizeof(path), "conf");
-	assert_int_equal(
-	    file_write_atomic(path, 0600, text, strlen(text)), ERR_OK);
-	assert_int_equal(parse(&t, &d, ARGS("-v")), ERR_OK);
-	assert_int_equal(t.port, 1);
-	assert_int_equal(t.wait, 5000);
-	assert_string_equal(t.name, "nobody");
-	assert_int_equal(parse(&t, &d, ARGS("--config", path)), ERR_OK);
-	assert_int_equal(t.port, 2);
-	assert_int_equal(t.verbose, 1);
-	assert_string_equal(t.name, "file");
-	assert_int_equal(setenv("FEALTYT_THE_NAME", "env", 1), 0);
-	assert_int_equal(setenv("FEALTYT_PORT", "3", 1), 0);
-	assert_int_equal(setenv("FEALTYT_HELP", "what", 1), 0);
-	assert_int_equal(parse(&t, &d, ARGS("-c", path, "-p4")), ERR_OK);
-	assert_int_equal(t.port, 4);
-	assert_string_equal(t.name, "env");
-	assert_int_equal(parse(&t, &d, ARGS("--the-name=argv", "x", "-h")),
-	    ERR_OK);
-	assert_string_equal(t.name, "argv");
-	assert_int_equal(t.help, 1);
-	assert_string_equal(t.config, "rest");
-	(void)unsetenv("FEALTYT_THE_NAME");
-	(void)unsetenv("FEALTYT_PORT");
-	(void)unsetenv("FEALTYT_HELP");
-}
-
-static void
-wrong_options_are_refused_by_name(void **state)
-{
-	static const char *const lines[] = {"nothing", "unknown = 1",
-	    "port = 65536", "port = x", "wait = 2h", "verbose = maybe",
-	    "help = 1", "config = /x", "= 1"};
-	struct detail d;
-	struct target t;
-	char path[100];
-	size_t i;
-
-	assert_int_equal(parse(&t, &d, ARGS("--nope")), ERR_CONFIG);
-	assert_non_null(strstr(d.text, "--nope"));
-	assert_int_equal(parse(&t, &d, ARGS("--port")), ERR_CONFIG);
-	assert_int_equal(parse(&t, &d, ARGS("--port", "65536")), ERR_CONFIG);
-	assert_non_null(strstr(d.text, "--port"));
-	assert_int_equal(parse(&t, &d, ARGS("-x")), ERR_CONFIG);
-	assert_int_equal(parse(&t, &d, ARGS("--verbose=1")), ERR_CONFIG);
-	assert_int_equal(parse(&t, &d, ARGS("-c", "/nonexistent")), ERR_CONFIG);
-	path_in(path, sizeof(path), "bad");
-	for (i = 0; i < COUNT(lines); i++) {
-		assert_int_equal(file_write_atomic(
-		    path, 0600, lines[i], strlen(lines[i])), ERR_OK);
-		assert_case(parse(&t, &d, ARGS("-c", path)) == ERR_CONFIG,
-		    lines[i]);
-		assert_non_null(strstr(d.text, "bad:1"));
-	}
-	assert_int_equal(
-	    file_write_atomic(path, 0600, "port=1\0port=2", 13), ERR_OK);
-	assert_int_equal(parse(&t, &d, ARGS("-c", path)), ERR_CONFIG);
-}
-
-static void
 clock_of_the_machine_goes_forward(void **state)
 {
 	int64_t a = clock_mono_ms(&clock_system);
 
 	assert_true(clock_mono_ms(&clock_system) >= a);
 	assert_true(clock_wall_s(&clock_system) > INT64_C(1600000000));
-}
-
-static int
-setup(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	(void)snprintf(dir, sizeof(dir), "%s/fealty-XXXXXX",
-	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
-	return mkdtemp(dir) == NULL;
-}
-
-static int
-teardown(void **state)
-{
-	static const char *const names[] = {"a", "created", "key", "fifo",
-	    "plain", "log", "conf", "bad"};
-	static const char *const dirs[] = {"x/y/z", "x/y", "x", ""};
-	char path[100];
-	size_t i;
-
-	for (i = 0; i < COUNT(names); i++) {
-		path_in(path, sizeof(path), names[i]);
-		(void)unlink(path);
-	}
-	for (i = 0; i < COUNT(dirs); i++) {
-		path_in(path, sizeof(path), dirs[i]);
-		(void)rmdir(path);
-	}
-	/* A temporary file left behind would still be there. */
-	return access(dir, F_OK) == 0;
 }
 
 int
@@ -710,18 +411,8 @@ main(void)
 	    cmocka_unit_test(buffer_grows_to_what_was_added),
 	    cmocka_unit_test(secrets_compare_whole_and_wipe),
 	    cmocka_unit_test(secret_owns_a_copy_of_bounded_size),
-	    cmocka_unit_test(file_is_replaced_whole_with_its_mode),
-	    cmocka_unit_test(create_never_overwrites),
-	    cmocka_unit_test(secret_file_that_others_may_read_is_refused),
-	    cmocka_unit_test(secret_file_that_is_a_fifo_does_not_hang),
-	    cmocka_unit_test(directories_are_made_down_the_path),
-	    cmocka_unit_test(hostile_log_value_stays_one_line_of_json),
-	    cmocka_unit_test(overlong_log_value_is_cut_not_broken),
-	    cmocka_unit_test(log_takes_a_line_without_fields),
-	    cmocka_unit_test(options_later_source_wins),
-	    cmocka_unit_test(wrong_options_are_refused_by_name),
 	    cmocka_unit_test(clock_of_the_machine_goes_forward),
 	};
 
-	return cmocka_run_group_tests_name("base", tests, setup, teardown);
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -1,12 +1,10 @@
 /*
  * lib/crypt against the vectors in tests/vectors, RFC examples, and an
- * adversary who flips, cuts, swaps and replays octets.
+ * adversary who flips, cuts and swaps octets.
  */
 #include "tests/unit/unit.h"
 
-#include <openssl/err.h>
 #include <jansson.h>
-#include <pthread.h>
 
 #include "lib/base/b64url.h"
 #include "lib/base/parse.h"
@@ -14,7 +12,6 @@
 #include "lib/crypt/kdf.h"
 #include "lib/crypt/pskid.h"
 #include "lib/crypt/seal.h"
-#include "lib/crypt/signer.h"
 
 static json_t *
 vectors(const char *name)
@@ -25,7 +22,7 @@ vectors(const char *name)
 	json_t *j;
 
 	(void)snprintf(path, sizeof(path), "%s/tests/vectors/%s",
-	    top != NULL ? top : ".", name);
+		       top != NULL ? top : ".", name);
 	j = json_load_file(path, 0, &why);
 	if (j == NULL)
 		fail_msg("%s: %s", path, why.text);
@@ -54,8 +51,8 @@ key(const json_t *v, const char *name)
 	const char *s = text(v, name);
 	struct key32 k;
 
-	assert_int_equal(
-	    hex_decode_exact(s, strlen(s), k.b, sizeof(k.b)), ERR_OK);
+	assert_int_equal(hex_decode_exact(s, strlen(s), k.b, sizeof(k.b)),
+			 ERR_OK);
 	return k;
 }
 
@@ -75,18 +72,23 @@ key_schedule_vectors(void **state)
 	struct key32 k, out;
 	size_t i;
 
-	json_array_foreach(json_object_get(all, "derive"), i, v) {
+	json_array_foreach(json_object_get(all, "derive"), i, v)
+	{
 		k = key(v, "root");
-		assert_int_equal(kdf_derive(&k, text(v, "purpose"),
-		    text(v, "device_id"), number(v, "epoch"),
-		    text(v, "context"), &out), ERR_OK);
+		assert_int_equal(
+		    kdf_derive(&k, text(v, "purpose"), text(v, "device_id"),
+			       number(v, "epoch"), text(v, "context"), &out),
+		    ERR_OK);
 		assert_key(&out, v, "key");
 	}
 	assert_true(i >= 40);
-	json_array_foreach(json_object_get(all, "model_derived_root"), i, v) {
+	json_array_foreach(json_object_get(all, "model_derived_root"), i, v)
+	{
 		k = key(v, "model_master");
 		assert_int_equal(kdf_model_root(&k, text(v, "tenant"),
-		    text(v, "device_id"), number(v, "epoch"), &out), ERR_OK);
+						text(v, "device_id"),
+						number(v, "epoch"), &out),
+				 ERR_OK);
 		assert_key(&out, v, "root");
 	}
 	assert_true(i >= 3);
@@ -102,23 +104,26 @@ proof_and_audience_key_vectors(void **state)
 	const char *c;
 	size_t i, n;
 
-	json_array_foreach(json_object_get(all, "proof"), i, v) {
+	json_array_foreach(json_object_get(all, "proof"), i, v)
+	{
 		k = key(v, "root");
 		c = text(v, "challenge");
 		n = strlen(c) / 2;
-		assert_int_equal(
-		    hex_decode_exact(c, 2 * n, challenge, n), ERR_OK);
+		assert_int_equal(hex_decode_exact(c, 2 * n, challenge, n),
+				 ERR_OK);
 		assert_int_equal(kdf_proof(&k, text(v, "device_id"),
-		    number(v, "epoch"), text(v, "what"), challenge, n, out.b),
-		    ERR_OK);
+					   number(v, "epoch"), text(v, "what"),
+					   challenge, n, out.b),
+				 ERR_OK);
 		assert_key(&out, v, "answer");
 	}
 	assert_true(i >= 2);
-	json_array_foreach(
-	    json_object_get(all, "audience_identity_key"), i, v) {
+	json_array_foreach(json_object_get(all, "audience_identity_key"), i, v)
+	{
 		k = key(v, "kid_key");
 		assert_int_equal(kdf_audience_key(&k, number(v, "tenant"),
-		    text(v, "audience"), &out), ERR_OK);
+						  text(v, "audience"), &out),
+				 ERR_OK);
 		assert_key(&out, v, "key");
 	}
 	assert_true(i >= 4);
@@ -135,25 +140,27 @@ psk_identity_vectors(void **state)
 	uint8_t n;
 	size_t i;
 
-	json_array_foreach(json_object_get(all, "identities"), i, v) {
+	json_array_foreach(json_object_get(all, "identities"), i, v)
+	{
 		const char *aud = text(v, "audience");
 		const char *want = text(v, "identity");
 
 		id.kid = (uint8_t)number(v, "kid");
 		id.tenant = number(v, "tenant");
 		id.epoch = number(v, "epoch");
-		assert_int_equal(parse_u64(text(v, "device_number"),
-		    NUMBER_MAX, &id.dn), ERR_OK);
+		assert_int_equal(
+		    parse_u64(text(v, "device_number"), NUMBER_MAX, &id.dn),
+		    ERR_OK);
 		kid = key(v, "kid_key");
 		assert_int_equal(kdf_audience_key(&kid, id.tenant, aud, &k),
-		    ERR_OK);
+				 ERR_OK);
 		assert_key(&k, v, "audience_key");
 		assert_int_equal(pskid_make(&k, aud, &id, made), ERR_OK);
 		assert_string_equal(made, want);
 		assert_int_equal(pskid_kid(want, PSKID_LEN, &n), ERR_OK);
 		assert_int_equal(n, id.kid);
-		assert_int_equal(
-		    pskid_open(&k, aud, want, PSKID_LEN, &back), ERR_OK);
+		assert_int_equal(pskid_open(&k, aud, want, PSKID_LEN, &back),
+				 ERR_OK);
 		assert_int_equal(back.kid, id.kid);
 		assert_int_equal(back.tenant, id.tenant);
 		assert_true(back.dn == id.dn);
@@ -172,18 +179,19 @@ digests_are_what_the_standards_say(void **state)
 	assert_int_equal(sha256("abc", 3, d.b), ERR_OK);
 	hex_encode(d.b, 32, hex);
 	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223"
-	    "b00361a396177a9cb410ff61f20015ad");
+				 "b00361a396177a9cb410ff61f20015ad");
 	/* RFC 4231 test case 2 */
-	assert_int_equal(hmac_sha256("Jefe", 4,
-	    "what do ya want for nothing?", 28, d.b), ERR_OK);
+	assert_int_equal(
+	    hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, d.b),
+	    ERR_OK);
 	hex_encode(d.b, 32, hex);
 	assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c7"
-	    "5a003f089d2739839dec58b964ec3843");
+				 "5a003f089d2739839dec58b964ec3843");
 	/* the empty key: not whatever key was there before */
 	assert_int_equal(hmac_sha256(NULL, 0, "", 0, d.b), ERR_OK);
 	hex_encode(d.b, 32, hex);
 	assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5"
-	    "ff1697c493715653c6c712144292c5ad");
+				 "ff1697c493715653c6c712144292c5ad");
 }
 
 static void
@@ -206,14 +214,13 @@ malformed_derivations_are_refused(void **state)
 	assert_int_equal(kdf_audience_key(&k, 1, "", &out), ERR_NAME);
 	assert_int_equal(kdf_audience_key(&k, 1, "A", &out), ERR_NAME);
 	assert_int_equal(out.b[0], 9);
-	assert_int_equal(
-	    kdf_proof(&k, "d", 1, "lock", c, 32, answer), ERR_REQUEST);
-	assert_int_equal(
-	    kdf_proof(&k, "d", 1, "burn", c, 0, answer), ERR_REQUEST);
-	assert_int_equal(
-	    kdf_proof(&k, "d", 1, "burn", c, 65, answer), ERR_REQUEST);
-	assert_int_equal(
-	    kdf_proof(&k, "", 1, "burn", c, 32, answer), ERR_NAME);
+	assert_int_equal(kdf_proof(&k, "d", 1, "lock", c, 32, answer),
+			 ERR_REQUEST);
+	assert_int_equal(kdf_proof(&k, "d", 1, "burn", c, 0, answer),
+			 ERR_REQUEST);
+	assert_int_equal(kdf_proof(&k, "d", 1, "burn", c, 65, answer),
+			 ERR_REQUEST);
+	assert_int_equal(kdf_proof(&k, "", 1, "burn", c, 32, answer), ERR_NAME);
 }
 
 static void
@@ -221,23 +228,27 @@ keys_of_purposes_epochs_and_audiences_differ(void **state)
 {
 	struct key32 k = {{1}}, a, b;
 
-	assert_int_equal(
-	    kdf_derive(&k, PURPOSE_TLS13, "d", 1, "x", &a), ERR_OK);
-	assert_int_equal(
-	    kdf_derive(&k, PURPOSE_TLS12, "d", 1, "x", &b), ERR_OK);
+	assert_int_equal(kdf_derive(&k, PURPOSE_TLS13, "d", 1, "x", &a),
+			 ERR_OK);
+	assert_int_equal(kdf_derive(&k, PURPOSE_TLS12, "d", 1, "x", &b),
+			 ERR_OK);
 	assert_false(ct_equal(&a, &b, sizeof(a)));
-	assert_int_equal(
-	    kdf_derive(&k, PURPOSE_TLS13, "d", 2, "x", &b), ERR_OK);
+	assert_int_equal(kdf_derive(&k, PURPOSE_TLS13, "d", 2, "x", &b),
+			 ERR_OK);
 	assert_false(ct_equal(&a, &b, sizeof(a)));
-	assert_int_equal(
-	    kdf_derive(&k, PURPOSE_TLS13, "d", 1, "y", &b), ERR_OK);
+	assert_int_equal(kdf_derive(&k, PURPOSE_TLS13, "d", 1, "y", &b),
+			 ERR_OK);
 	assert_false(ct_equal(&a, &b, sizeof(a)));
 }
 
 static void
 forged_psk_identities_are_refused(void **state)
 {
-	static const char *const junk[] = {"", "a", "anonymous", "Client_identity",
+	static const char *const junk[] = {
+	    "",
+	    "a",
+	    "anonymous",
+	    "Client_identity",
 	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 	    "____________________________________________",
 	    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
@@ -252,21 +263,21 @@ forged_psk_identities_are_refused(void **state)
 
 	for (i = 0; i < (int)COUNT(junk); i++)
 		assert_case(pskid_open(&k, "a", junk[i], strlen(junk[i]),
-		    &out) == ERR_IDENTITY, junk[i]);
+				       &out) == ERR_IDENTITY,
+			    junk[i]);
 	assert_int_equal(pskid_make(&k, "a", &id, t), ERR_OK);
 	for (i = 2; i < PSKID_LEN; i++) {
 		c = t[i];
 		t[i] = c == 'A' ? 'B' : 'A';
-		assert_int_equal(
-		    pskid_open(&k, "a", t, PSKID_LEN, &out), ERR_IDENTITY);
+		assert_int_equal(pskid_open(&k, "a", t, PSKID_LEN, &out),
+				 ERR_IDENTITY);
 		t[i] = c;
-		assert_int_equal(
-		    pskid_open(&k, "a", t, (size_t)i, &out), ERR_IDENTITY);
+		assert_int_equal(pskid_open(&k, "a", t, (size_t)i, &out),
+				 ERR_IDENTITY);
 	}
-	assert_int_equal(
-	    pskid_open(&k, "b", t, PSKID_LEN, &out), ERR_IDENTITY);
-	assert_int_equal(
-	    pskid_open(&other, "a", t, PSKID_LEN, &out), ERR_IDENTITY);
+	assert_int_equal(pskid_open(&k, "b", t, PSKID_LEN, &out), ERR_IDENTITY);
+	assert_int_equal(pskid_open(&other, "a", t, PSKID_LEN, &out),
+			 ERR_IDENTITY);
 	assert_int_equal(pskid_open(&k, "", t, PSKID_LEN, &out), ERR_NAME);
 	assert_int_equal(out.kid, 7);
 	assert_int_equal(pskid_kid(t, 43, &out.kid), ERR_IDENTITY);
@@ -277,7 +288,7 @@ static void
 impossible_psk_identities_are_not_made(void **state)
 {
 	struct pskid zero = {1, 1, 0, 1}, big = {1, 1, NUMBER_MAX + 1, 1},
-	    epoch = {1, 1, 1, 0}, good = {1, 1, 1, 1};
+		     epoch = {1, 1, 1, 0}, good = {1, 1, 1, 1};
 	char t[PSKID_LEN + 1];
 	struct key32 k = {{3}};
 
@@ -298,22 +309,22 @@ sealed_keys_come_back_and_never_look_alike(void **state)
 
 	memset(plain, 0xa5, sizeof(plain));
 	for (i = 0; i < COUNT(lens); i++) {
-		assert_int_equal(seal(&k, &row, plain, lens[i], a, sizeof(a),
-		    &n), ERR_OK);
-		assert_int_equal(seal(&k, &row, plain, lens[i], b, sizeof(b),
-		    &m), ERR_OK);
+		assert_int_equal(
+		    seal(&k, &row, plain, lens[i], a, sizeof(a), &n), ERR_OK);
+		assert_int_equal(
+		    seal(&k, &row, plain, lens[i], b, sizeof(b), &m), ERR_OK);
 		assert_int_equal(n, lens[i] + SEAL_OVERHEAD);
 		assert_memory_not_equal(a, b, n);
 		assert_int_equal(unseal(&k, &row, a, n, &s), ERR_OK);
 		assert_int_equal(s.len, lens[i]);
 		assert_memory_equal(s.p, plain, s.len);
 		assert_int_equal(unseal_key32(&k, &row, a, n, &out),
-		    lens[i] == 32 ? ERR_OK : ERR_CRYPTO);
+				 lens[i] == 32 ? ERR_OK : ERR_CRYPTO);
 	}
-	assert_int_equal(seal(&k, &row, plain, SEAL_PLAIN_MAX + 1, a,
-	    sizeof(a), &n), ERR_TOO_LARGE);
 	assert_int_equal(
-	    seal(&k, &row, plain, 32, a, 60, &n), ERR_TOO_LARGE);
+	    seal(&k, &row, plain, SEAL_PLAIN_MAX + 1, a, sizeof(a), &n),
+	    ERR_TOO_LARGE);
+	assert_int_equal(seal(&k, &row, plain, 32, a, 60, &n), ERR_TOO_LARGE);
 	secret_free(&s);
 }
 
@@ -321,24 +332,28 @@ static void
 sealed_rows_cannot_be_swapped(void **state)
 {
 	const struct seal_row row = {"device_key", 1, 2, 3};
-	const struct seal_row other[] = {{"secret_key", 1, 2, 3},
-	    {"device_key", 2, 2, 3}, {"device_key", 1, 3, 3},
-	    {"device_key", 1, 2, 4}, {"", 1, 2, 3}, {NULL, 1, 2, 3},
-	    {"device_key", 1, UINT64_C(1) << 32 | 2, 3}, {"device_ke", 1, 2, 3}};
+	const struct seal_row other[] = {
+	    {"secret_key", 1, 2, 3},
+	    {"device_key", 2, 2, 3},
+	    {"device_key", 1, 3, 3},
+	    {"device_key", 1, 2, 4},
+	    {"", 1, 2, 3},
+	    {NULL, 1, 2, 3},
+	    {"device_key", 1, UINT64_C(1) << 32 | 2, 3},
+	    {"device_ke", 1, 2, 3}};
 	struct key32 k = {{5}}, k2 = {{6}}, out = {{9}};
 	unsigned char a[100];
 	size_t i, n;
 
-	assert_int_equal(
-	    seal(&k, &row, k2.b, 32, a, sizeof(a), &n), ERR_OK);
+	assert_int_equal(seal(&k, &row, k2.b, 32, a, sizeof(a), &n), ERR_OK);
 	for (i = 0; i < COUNT(other); i++)
-		assert_int_equal(
-		    unseal_key32(&k, &other[i], a, n, &out), ERR_CRYPTO);
+		assert_int_equal(unseal_key32(&k, &other[i], a, n, &out),
+				 ERR_CRYPTO);
 	assert_int_equal(unseal_key32(&k2, &row, a, n, &out), ERR_CRYPTO);
 	assert_int_equal(out.b[0], 9);
 	assert_int_equal(unseal_key32(&k, &row, a, n, &out), ERR_OK);
-	assert_int_equal(
-	    seal(&k, &other[4], k2.b, 32, a, sizeof(a), &n), ERR_NAME);
+	assert_int_equal(seal(&k, &other[4], k2.b, 32, a, sizeof(a), &n),
+			 ERR_NAME);
 }
 
 static void
@@ -353,8 +368,8 @@ sealed_octets_flipped_or_cut_are_refused(void **state)
 	assert_int_equal(seal(&k, &row, k.b, 32, a, sizeof(a), &n), ERR_OK);
 	for (i = 0; i < n; i++) {
 		a[i] ^= 1;
-		assert_int_equal(
-		    unseal_key32(&k, &row, a, n, &out), ERR_CRYPTO);
+		assert_int_equal(unseal_key32(&k, &row, a, n, &out),
+				 ERR_CRYPTO);
 		assert_int_equal(unseal(&k, &row, a, n, &s), ERR_CRYPTO);
 		a[i] ^= 1;
 		assert_int_equal(unseal(&k, &row, a, i, &s), ERR_CRYPTO);
@@ -377,13 +392,14 @@ sealed_vector_opens(void **state)
 	const char *c;
 	size_t i, n;
 
-	json_array_foreach(json_object_get(all, "sealed"), i, v) {
+	json_array_foreach(json_object_get(all, "sealed"), i, v)
+	{
 		k = key(v, "key");
 		row.table = text(v, "table");
 		row.tenant = number(v, "tenant");
 		row.epoch = number(v, "epoch");
-		assert_int_equal(parse_u64(
-		    text(v, "row"), UINT64_MAX, &row.row), ERR_OK);
+		assert_int_equal(
+		    parse_u64(text(v, "row"), UINT64_MAX, &row.row), ERR_OK);
 		c = text(v, "octets");
 		n = strlen(c) / 2;
 		assert_int_equal(hex_decode_exact(c, 2 * n, blob, n), ERR_OK);
@@ -395,205 +411,6 @@ sealed_vector_opens(void **state)
 	assert_true(i >= 2);
 	secret_free(&s);
 	json_decref(all);
-}
-
-/* RFC 7515 appendix A.3: an ES256 key and signature of others. */
-static const char a3_x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
-static const char a3_y[] = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
-static const char a3_d[] = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
-static const char a3_text[] = "eyJhbGciOiJFUzI1NiJ9"
-    ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
-    "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-static const char a3_sig[] = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXF"
-    "CgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
-
-static void
-decode(const char *s, void *out, size_t len)
-{
-	assert_int_equal(
-	    b64url_decode_exact(s, strlen(s), out, len), ERR_OK);
-}
-
-static void
-es256_of_rfc_7515_verifies(void **state)
-{
-	struct es256_public pub, mine;
-	struct verifier *v = NULL;
-	struct signer *s = NULL;
-	unsigned char sig[64];
-	struct key32 d;
-
-	decode(a3_x, pub.x, 32);
-	decode(a3_y, pub.y, 32);
-	decode(a3_d, d.b, 32);
-	decode(a3_sig, sig, 64);
-	assert_int_equal(verifier_new(&pub, &v), ERR_OK);
-	assert_int_equal(
-	    verifier_verify(v, a3_text, strlen(a3_text), sig), ERR_OK);
-	assert_int_equal(signer_import(&d, &s), ERR_OK);
-	signer_public(s, &mine);
-	assert_memory_equal(&mine, &pub, sizeof(pub));
-	assert_string_equal(signer_kid(s), verifier_kid(v));
-	assert_int_equal(
-	    signer_sign(s, a3_text, strlen(a3_text), sig), ERR_OK);
-	assert_int_equal(
-	    verifier_verify(v, a3_text, strlen(a3_text), sig), ERR_OK);
-	signer_free(&s);
-	verifier_free(&v);
-}
-
-static void
-forged_signatures_are_refused(void **state)
-{
-	/* the order of P-256: r or s at it is out of range */
-	static const char order[] = "ffffffff00000000ffffffffffffffff"
-	    "bce6faada7179e84f3b9cac2fc632551";
-	struct es256_public pub;
-	struct verifier *v = NULL;
-	struct signer *s = NULL;
-	unsigned char sig[64], bad[64];
-	size_t i;
-
-	assert_int_equal(signer_generate(&s), ERR_OK);
-	signer_public(s, &pub);
-	assert_int_equal(verifier_new(&pub, &v), ERR_OK);
-	assert_int_equal(signer_sign(s, "abc", 3, sig), ERR_OK);
-	assert_int_equal(verifier_verify(v, "abc", 3, sig), ERR_OK);
-	assert_int_equal(
-	    verifier_verify(v, "abd", 3, sig), ERR_TOKEN_SIGNATURE);
-	for (i = 0; i < 64; i++) {
-		sig[i] ^= 0x80;
-		assert_int_equal(
-		    verifier_verify(v, "abc", 3, sig), ERR_TOKEN_SIGNATURE);
-		sig[i] ^= 0x80;
-	}
-	memset(bad, 0, 64);
-	assert_int_equal(
-	    verifier_verify(v, "abc", 3, bad), ERR_TOKEN_SIGNATURE);
-	memcpy(bad, sig, 32);
-	assert_int_equal(
-	    verifier_verify(v, "abc", 3, bad), ERR_TOKEN_SIGNATURE);
-	memset(bad, 0xff, 64);
-	assert_int_equal(
-	    verifier_verify(v, "abc", 3, bad), ERR_TOKEN_SIGNATURE);
-	memcpy(bad, sig, 64);
-	assert_int_equal(hex_decode_exact(order, 64, bad, 32), ERR_OK);
-	assert_int_equal(
-	    verifier_verify(v, "abc", 3, bad), ERR_TOKEN_SIGNATURE);
-	signer_free(&s);
-	verifier_free(&v);
-}
-
-static void
-impossible_keys_are_refused(void **state)
-{
-	static const char order[] = "ffffffff00000000ffffffffffffffff"
-	    "bce6faada7179e84f3b9cac2fc632551";
-	struct es256_public pub = {{0}, {0}};
-	struct verifier *v = NULL;
-	struct signer *s = NULL;
-	struct key32 d = {{0}};
-
-	assert_int_equal(signer_import(&d, &s), ERR_CRYPTO);
-	assert_int_equal(hex_decode_exact(order, 64, d.b, 32), ERR_OK);
-	assert_int_equal(signer_import(&d, &s), ERR_CRYPTO);
-	memset(d.b, 0xff, 32);
-	assert_int_equal(signer_import(&d, &s), ERR_CRYPTO);
-	assert_null(s);
-	assert_int_equal(verifier_new(&pub, &v), ERR_CRYPTO);
-	decode(a3_x, pub.x, 32);
-	decode(a3_y, pub.y, 32);
-	pub.y[31] ^= 1;
-	assert_int_equal(verifier_new(&pub, &v), ERR_CRYPTO);
-	memset(&pub, 0xff, sizeof(pub));
-	assert_int_equal(verifier_new(&pub, &v), ERR_CRYPTO);
-	assert_null(v);
-	/* a host's own TLS must not find our errors in its queue */
-	assert_int_equal(ERR_peek_error(), 0);
-	signer_free(&s);
-	signer_free(NULL);
-	verifier_free(NULL);
-}
-
-static void
-exported_key_signs_as_the_same(void **state)
-{
-	struct signer *a = NULL, *b = NULL;
-	struct key32 d;
-	int i;
-
-	for (i = 0; i < 20; i++) {
-		assert_int_equal(signer_generate(&a), ERR_OK);
-		assert_int_equal(signer_export(a, &d), ERR_OK);
-		assert_int_equal(signer_import(&d, &b), ERR_OK);
-		assert_string_equal(signer_kid(a), signer_kid(b));
-		assert_int_equal(strlen(signer_kid(a)), KID_LEN);
-		signer_free(&a);
-		signer_free(&b);
-	}
-}
-
-static void
-thumbprint_of_rfc_7638_form(void **state)
-{
-	static const char jwk[] = "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":"
-	    "\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\",\"y\":"
-	    "\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}";
-	char want[KID_LEN + 1], kid[KID_LEN + 1];
-	struct es256_public pub;
-	unsigned char md[32];
-
-	decode(a3_x, pub.x, 32);
-	decode(a3_y, pub.y, 32);
-	assert_int_equal(es256_thumbprint(&pub, kid), ERR_OK);
-	assert_int_equal(sha256(jwk, strlen(jwk), md), ERR_OK);
-	b64url_encode(md, 32, want);
-	assert_string_equal(kid, want);
-}
-
-struct shared {
-	struct signer *s;
-	struct verifier *v;
-	int failed;
-};
-
-static void *
-sign_and_verify(void *arg)
-{
-	struct shared *sh = arg;
-	unsigned char sig[64], mac[32];
-	struct key32 k = {{1}};
-	int i, bad = 0;
-
-	for (i = 0; i < 100; i++) {
-		bad |= signer_sign(sh->s, &i, sizeof(i), sig) != ERR_OK;
-		bad |= verifier_verify(sh->v, &i, sizeof(i), sig) != ERR_OK;
-		bad |= hmac_sha256(k.b, 32, &i, sizeof(i), mac) != ERR_OK;
-	}
-	if (bad)
-		__atomic_store_n(&sh->failed, 1, __ATOMIC_SEQ_CST);
-	return NULL;
-}
-
-static void
-one_key_serves_many_threads(void **state)
-{
-	struct shared sh = {0};
-	struct es256_public pub;
-	pthread_t t[4];
-	int i;
-
-	assert_int_equal(signer_generate(&sh.s), ERR_OK);
-	signer_public(sh.s, &pub);
-	assert_int_equal(verifier_new(&pub, &sh.v), ERR_OK);
-	for (i = 0; i < 4; i++)
-		assert_int_equal(
-		    pthread_create(&t[i], NULL, sign_and_verify, &sh), 0);
-	for (i = 0; i < 4; i++)
-		assert_int_equal(pthread_join(t[i], NULL), 0);
-	assert_int_equal(sh.failed, 0);
-	signer_free(&sh.s);
-	verifier_free(&sh.v);
 }
 
 static void
@@ -623,12 +440,6 @@ main(void)
 	    cmocka_unit_test(sealed_rows_cannot_be_swapped),
 	    cmocka_unit_test(sealed_octets_flipped_or_cut_are_refused),
 	    cmocka_unit_test(sealed_vector_opens),
-	    cmocka_unit_test(es256_of_rfc_7515_verifies),
-	    cmocka_unit_test(forged_signatures_are_refused),
-	    cmocka_unit_test(impossible_keys_are_refused),
-	    cmocka_unit_test(exported_key_signs_as_the_same),
-	    cmocka_unit_test(thumbprint_of_rfc_7638_form),
-	    cmocka_unit_test(one_key_serves_many_threads),
 	    cmocka_unit_test(random_keys_differ),
 	};
 

@@ -33,10 +33,12 @@ names_that_fit_are_taken(void **state)
 static void
 malformed_names_are_refused_everywhere(void **state)
 {
-	static const char *const bad[] = {"", X64 "x", " ", "a b", "a\n", "\na",
-	    "a\t", "a\"b", "a\\b", "a'b", "a;b", "a%00", "\x7f", "a\x01",
-	    "\xc3\xa4", "\xff", "a,b", "a*", "a?", "a|b", "a<b", "${a}",
-	    "a@b", "a#b", "a=b", "a&b", "a(b)", "a[b]", "a~"};
+	static const char *const bad[] = {
+	    "",	    X64 "x", " ",	 "a b",	 "a\n", "\na",
+	    "a\t",  "a\"b",  "a\\b",	 "a'b",	 "a;b", "a%00",
+	    "\x7f", "a\x01", "\xc3\xa4", "\xff", "a,b", "a*",
+	    "a?",   "a|b",   "a<b",	 "${a}", "a@b", "a#b",
+	    "a=b",  "a&b",   "a(b)",	 "a[b]", "a~"};
 	size_t i;
 
 	for (i = 0; i < COUNT(bad); i++) {
@@ -61,10 +63,18 @@ malformed_names_are_refused_everywhere(void **state)
 static void
 malformed_hosts_are_refused(void **state)
 {
-	static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "-a",
-	    "a-", "a.-b", "a_b", "a b", "a:443", "[::1]", "256.1.1.1", "1.2.3",
-	    "1.2.3.4.5", ":::", "1::2::3", "12345::", "a/b", "user@host",
-	    "01.2.3.4", "fe80::1%eth0", X64 ".com", "http://a"};
+	static const char *const bad[] = {"",	       ".",
+					  "a.",	       ".a",
+					  "a..b",      "-a",
+					  "a-",	       "a.-b",
+					  "a_b",       "a b",
+					  "a:443",     "[::1]",
+					  "256.1.1.1", "1.2.3",
+					  "1.2.3.4.5", ":::",
+					  "1::2::3",   "12345::",
+					  "a/b",       "user@host",
+					  "01.2.3.4",  "fe80::1%eth0",
+					  X64 ".com",  "http://a"};
 	char big[300];
 	size_t i;
 
@@ -83,8 +93,9 @@ malformed_hosts_are_refused(void **state)
 static void
 malformed_scopes_are_refused(void **state)
 {
-	static const char *const bad[] = {"", " ", " a", "a ", "a  b", "a\"",
-	    "a\\", "a\tb", "a\n", "\x7f", "\xc3\xa4"};
+	static const char *const bad[] = {"",	  " ",	  " a",	     "a ",
+					  "a  b", "a\"",  "a\\",     "a\tb",
+					  "a\n",  "\x7f", "\xc3\xa4"};
 	char big[257];
 	size_t i;
 
@@ -99,37 +110,38 @@ malformed_scopes_are_refused(void **state)
 }
 
 /* Every word of an enumeration reads back; others do not. */
-#define BOTH_WAYS(type, first, last, name, parse) \
-	do { \
-		int i_; \
-		type v_; \
-		for (i_ = (first); i_ <= (int)(last); i_++) { \
-			assert_int_equal(parse(name((type)i_), &v_), ERR_OK); \
-			assert_int_equal(v_, i_); \
-		} \
-		assert_int_equal(parse("unknown", &v_), ERR_REQUEST); \
-		assert_int_equal(parse("", &v_), ERR_REQUEST); \
-		assert_int_equal(parse(NULL, &v_), ERR_REQUEST); \
-		assert_string_equal(name((type)((last) + 1)), "unknown"); \
+#define BOTH_WAYS(type, first, last, name, parse)                              \
+	do {                                                                   \
+		int i_;                                                        \
+		type v_;                                                       \
+		for (i_ = (first); i_ <= (int)(last); i_++) {                  \
+			assert_int_equal(parse(name((type)i_), &v_), ERR_OK);  \
+			assert_int_equal(v_, i_);                              \
+		}                                                              \
+		assert_int_equal(parse("unknown", &v_), ERR_REQUEST);          \
+		assert_int_equal(parse("", &v_), ERR_REQUEST);                 \
+		assert_int_equal(parse(NULL, &v_), ERR_REQUEST);               \
+		assert_string_equal(name((type)((last) + 1)), "unknown");      \
 	} while (0)
 
 static void
 every_word_goes_both_ways(void **state)
 {
 	enum role roles[] = {ROLE_STATION, ROLE_GATEWAY, ROLE_ADMIN,
-	    ROLE_REVOKER, ROLE_AUDITOR}, r;
+			     ROLE_REVOKER, ROLE_AUDITOR},
+		  r;
 	size_t i;
 
 	BOTH_WAYS(enum device_state, 0, DEV_VOID, device_state_name,
-	    device_state_parse);
+		  device_state_parse);
 	BOTH_WAYS(enum proof, 0, PROOF_DEVICE_MADE, proof_name, proof_parse);
 	BOTH_WAYS(enum reburn, 0, REBURN_APPROVAL, reburn_name, reburn_parse);
 	BOTH_WAYS(enum group_kind, 0, GROUP_FREE, group_kind_name,
-	    group_kind_parse);
+		  group_kind_parse);
 	BOTH_WAYS(enum event_kind, 1, EV_SIGNING_KEY, event_kind_name,
-	    event_kind_parse);
+		  event_kind_parse);
 	BOTH_WAYS(enum event_effect, 1, EFFECT_LIFT, event_effect_name,
-	    event_effect_parse);
+		  event_effect_parse);
 	for (i = 0; i < COUNT(roles); i++) {
 		assert_int_equal(role_parse(role_name(roles[i]), &r), ERR_OK);
 		assert_int_equal(r, roles[i]);
@@ -145,13 +157,12 @@ only_an_active_device_may_authenticate(void **state)
 	int i;
 
 	for (i = -1; i <= DEV_VOID + 1; i++)
-		assert_int_equal(
-		    device_state_refusal((enum device_state)i) == ERR_OK,
-		    i == DEV_ACTIVE);
-	assert_int_equal(
-	    device_state_refusal(DEV_SUSPENDED), ERR_DEVICE_SUSPENDED);
-	assert_int_equal(
-	    device_state_refusal(DEV_REVOKED), ERR_DEVICE_REVOKED);
+		assert_int_equal(device_state_refusal((enum device_state)i) ==
+				     ERR_OK,
+				 i == DEV_ACTIVE);
+	assert_int_equal(device_state_refusal(DEV_SUSPENDED),
+			 ERR_DEVICE_SUSPENDED);
+	assert_int_equal(device_state_refusal(DEV_REVOKED), ERR_DEVICE_REVOKED);
 }
 
 static void
@@ -183,11 +194,18 @@ caller_has_only_its_audiences(void **state)
 static struct order
 good_order(void)
 {
-	struct order o = {.name = "O-1", .model = "m1", .quantity = 10,
-	    .expires_at = 1, .min_proof = PROOF_MEDIUM,
-	    .serial_pattern = "SN-[0-9]{6}", .id_template = "{model}-{n:6}",
-	    .scope = "telemetry", .stations = {"line-1"}, .nstations = 1,
-	    .peers = {"edge.plant-1"}, .npeers = 1};
+	struct order o = {.name = "O-1",
+			  .model = "m1",
+			  .quantity = 10,
+			  .expires_at = 1,
+			  .min_proof = PROOF_MEDIUM,
+			  .serial_pattern = "SN-[0-9]{6}",
+			  .id_template = "{model}-{n:6}",
+			  .scope = "telemetry",
+			  .stations = {"line-1"},
+			  .nstations = 1,
+			  .peers = {"edge.plant-1"},
+			  .npeers = 1};
 
 	return o;
 }
@@ -197,20 +215,26 @@ an_order_is_checked_member_by_member(void **state)
 {
 	static const struct {
 		const char *member, *serial_pattern, *id_template;
-	} bad[] = {
-	    {"serial_pattern", "", "{n}"}, {"serial_pattern", "(", "{n}"},
-	    {"serial_pattern", "[a", "{n}"}, {"serial_pattern", "a{,3}", "{n}"},
-	    {"serial_pattern", "a{", "{n}"},
-	    {"serial_pattern", "(a)\\1", "{n}"},
-	    {"serial_pattern", "a\nb", "{n}"},
-	    {"serial_pattern", "((a{99}){99}){99}", "{n}"},
-	    {"serial_pattern", "a{99999999999999999999}", "{n}"},
-	    {"id_template", "x", ""}, {"id_template", "x", "same"},
-	    {"id_template", "x", "{n"}, {"id_template", "x", "{n:}"},
-	    {"id_template", "x", "{n:0}"}, {"id_template", "x", "{n:11}"},
-	    {"id_template", "x", "{n}{what}"}, {"id_template", "x", "{n}}"},
-	    {"id_template", "x", "{n} "}, {"id_template", "x", "{n}/"},
-	    {"id_template", "x", "{serial}{}"}};
+	} bad[] = {{"serial_pattern", "", "{n}"},
+		   {"serial_pattern", "(", "{n}"},
+		   {"serial_pattern", "[a", "{n}"},
+		   {"serial_pattern", "a{,3}", "{n}"},
+		   {"serial_pattern", "a{", "{n}"},
+		   {"serial_pattern", "(a)\\1", "{n}"},
+		   {"serial_pattern", "a\nb", "{n}"},
+		   {"serial_pattern", "((a{99}){99}){99}", "{n}"},
+		   {"serial_pattern", "a{99999999999999999999}", "{n}"},
+		   {"id_template", "x", ""},
+		   {"id_template", "x", "same"},
+		   {"id_template", "x", "{n"},
+		   {"id_template", "x", "{n:}"},
+		   {"id_template", "x", "{n:0}"},
+		   {"id_template", "x", "{n:11}"},
+		   {"id_template", "x", "{n}{what}"},
+		   {"id_template", "x", "{n}}"},
+		   {"id_template", "x", "{n} "},
+		   {"id_template", "x", "{n}/"},
+		   {"id_template", "x", "{serial}{}"}};
 	struct order o = good_order();
 	struct detail d = {0};
 	size_t i;
@@ -223,18 +247,18 @@ an_order_is_checked_member_by_member(void **state)
 		strcpy(o.id_template, bad[i].id_template);
 		d.text[0] = '\0';
 		assert_case(order_validate(&o, &d) != ERR_OK,
-		    bad[i].serial_pattern);
+			    bad[i].serial_pattern);
 		assert_case(strstr(d.text, bad[i].member) == d.text, d.text);
 	}
 }
 
-#define REFUSED(change, member) \
-	do { \
-		struct order o = good_order(); \
-		struct detail d = {0}; \
-		change; \
-		assert_int_not_equal(order_validate(&o, &d), ERR_OK); \
-		assert_case(strstr(d.text, (member)) == d.text, d.text); \
+#define REFUSED(change, member)                                                \
+	do {                                                                   \
+		struct order o = good_order();                                 \
+		struct detail d = {0};                                         \
+		change;                                                        \
+		assert_int_not_equal(order_validate(&o, &d), ERR_OK);          \
+		assert_case(strstr(d.text, (member)) == d.text, d.text);       \
 	} while (0)
 
 static void
@@ -258,17 +282,28 @@ an_order_out_of_bounds_is_refused(void **state)
 static void
 a_bad_scan_is_refused(void **state)
 {
-	static const char *const bad[] = {"", "SN-12345", "SN-1234567",
-	    "xSN-123456", "SN-123456x", "sn-123456", "SN-12345a",
-	    "SN-123456\n", "\nSN-123456", "SN-123456\nSN-123456", "SN 123456",
-	    "SN-123456 ", "SN-\xd9\xa1" "23456"};
+	static const char *const bad[] = {"",
+					  "SN-12345",
+					  "SN-1234567",
+					  "xSN-123456",
+					  "SN-123456x",
+					  "sn-123456",
+					  "SN-12345a",
+					  "SN-123456\n",
+					  "\nSN-123456",
+					  "SN-123456\nSN-123456",
+					  "SN 123456",
+					  "SN-123456 ",
+					  "SN-\xd9\xa1"
+					  "23456"};
 	struct order o = good_order();
 	size_t i;
 
 	assert_int_equal(order_check_serial(&o, "SN-123456"), ERR_OK);
 	for (i = 0; i < COUNT(bad); i++)
 		assert_case(order_check_serial(&o, bad[i]) ==
-		    ERR_SERIAL_PATTERN, bad[i]);
+				ERR_SERIAL_PATTERN,
+			    bad[i]);
 }
 
 static void
@@ -292,9 +327,11 @@ templates_make_device_ids(void **state)
 {
 	static const struct {
 		const char *template, *id;
-	} good[] = {{"{serial}", "S1"}, {"{model}-{n}", "m1-7"},
-	    {"{n:8}", "00000007"}, {"{order}:{serial}.{n:1}", "O-1:S1.7"},
-	    {"{n:10}", "0000000007"}};
+	} good[] = {{"{serial}", "S1"},
+		    {"{model}-{n}", "m1-7"},
+		    {"{n:8}", "00000007"},
+		    {"{order}:{serial}.{n:1}", "O-1:S1.7"},
+		    {"{n:10}", "0000000007"}};
 	struct order o = good_order();
 	name_t id = "untouched";
 	size_t i;
@@ -302,7 +339,7 @@ templates_make_device_ids(void **state)
 	for (i = 0; i < COUNT(good); i++) {
 		strcpy(o.id_template, good[i].template);
 		assert_case(order_device_id(&o, "S1", 7, id) == ERR_OK,
-		    good[i].template);
+			    good[i].template);
 		assert_string_equal(id, good[i].id);
 	}
 	strcpy(o.id_template, "{serial}");
