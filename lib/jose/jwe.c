@@ -1,0 +1,288 @@
+#include "lib/jose/jwe.h"
+
+#include <cjose/cjose.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/b64url.h"
+#include "lib/jose/compact.h"
+#include "lib/jose/jwk.h"
+
+#define TYP "fealty-key+jwe"
+#define JWK_MAX 512
+#define JWE_MAX 1024
+#define PLAIN_MAX 512
+#define PARTS 5
+#define IV_LEN 12
+#define TAG_LEN 16
+
+struct jwe_key {
+	cjose_jwk_t *jwk;
+};
+
+static void
+wiping_free(void *p)
+{
+	if (p != NULL)
+		wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+wiping_realloc(void *p, size_t n)
+{
+	size_t old = p == NULL ? 0 : malloc_usable_size(p);
+	void *q = malloc(n);
+
+	if (q == NULL)
+		return NULL;
+	if (p != NULL)
+		memcpy(q, p, old < n ? old : n);
+	wiping_free(p);
+	return q;
+}
+
+/* libcjose copies keys and plaintexts about: none may stay in the heap. */
+static void
+set_alloc(void)
+{
+	cjose_set_alloc_funcs(malloc, wiping_realloc, wiping_free);
+}
+
+static void
+start(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, set_alloc);
+}
+
+enum err
+jwe_key_generate(struct jwe_key **out)
+{
+	struct jwe_key *k;
+	cjose_err err;
+
+	start();
+	k = calloc(1, sizeof(*k));
+	if (k == NULL)
+		return ERR_NOMEM;
+	k->jwk = cjose_jwk_create_EC_random(CJOSE_JWK_EC_P_256, &err);
+	if (k->jwk == NULL) {
+		free(k);
+		return ERR_CRYPTO;
+	}
+	*out = k;
+	return ERR_OK;
+}
+
+void
+jwe_key_free(struct jwe_key **pk)
+{
+	struct jwe_key *k = *pk;
+
+	if (k == NULL)
+		return;
+	(void)cjose_jwk_release(k->jwk);
+	free(k);
+	*pk = NULL;
+}
+
+/* JWK text to a point, nothing else of it believed. */
+static enum err
+read_public(const char *jwk, size_t len, struct es256_public *pub)
+{
+	const char *kty, *crv;
+	json_t *o;
+	enum err e = ERR_REQUEST;
+
+	if (len > JWK_MAX)
+		return ERR_REQUEST;
+	o = json_loadb(jwk, len, JOSE_JSON_FLAGS, NULL);
+	kty = json_string_value(json_object_get(o, "kty"));
+	crv = json_string_value(json_object_get(o, "crv"));
+	if (kty != NULL && strcmp(kty, "EC") == 0 && crv != NULL &&
+	    strcmp(crv, "P-256") == 0)
+		e = jwk_point(o, pub);
+	json_decref(o);
+	return e;
+}
+
+enum err
+jwe_key_public(const struct jwe_key *k, struct buf *out)
+{
+	struct es256_public pub;
+	cjose_err err;
+	char *text;
+	enum err e;
+
+	text = cjose_jwk_to_json(k->jwk, false, &err);
+	if (text == NULL)
+		return ERR_CRYPTO;
+	e = read_public(text, strlen(text), &pub);
+	cjose_get_dealloc()(text);
+	if (e == ERR_OK)
+		e = jwk_format(&pub, out);
+	return e == ERR_OK ? buf_str(out, "}") : e;
+}
+
+/* Written again from the point alone, which was found on the curve. */
+static enum err
+import_public(const char *jwk, cjose_jwk_t **out)
+{
+	struct buf text = {.max = JWK_MAX};
+	struct verifier *on_curve = NULL;
+	struct es256_public pub;
+	cjose_err err;
+	enum err e;
+
+	e = read_public(jwk, strnlen(jwk, JWK_MAX + 1), &pub);
+	if (e == ERR_OK)
+		e = verifier_new(&pub, &on_curve);
+	verifier_free(&on_curve);
+	if (e != ERR_OK)
+		return e == ERR_NOMEM ? e : ERR_REQUEST;
+	e = jwk_format(&pub, &text);
+	if (e == ERR_OK)
+		e = buf_str(&text, "}");
+	if (e == ERR_OK) {
+		*out = cjose_jwk_import(text.p, text.len, &err);
+		e = *out == NULL ? ERR_CRYPTO : ERR_OK;
+	}
+	buf_free(&text);
+	return e;
+}
+
+static enum err
+encrypt(const cjose_jwk_t *jwk, const void *plain, size_t len,
+    struct buf *out)
+{
+	cjose_header_t *h = NULL;
+	cjose_jwe_t *jwe = NULL;
+	char *text = NULL;
+	cjose_err err;
+	enum err e = ERR_CRYPTO;
+
+	h = cjose_header_new(&err);
+	if (h == NULL ||
+	    !cjose_header_set(h, CJOSE_HDR_ALG, CJOSE_HDR_ALG_ECDH_ES, &err) ||
+	    !cjose_header_set(h, CJOSE_HDR_ENC, CJOSE_HDR_ENC_A256GCM, &err) ||
+	    !cjose_header_set(h, "typ", TYP, &err))
+		goto out;
+	jwe = cjose_jwe_encrypt(jwk, h, plain, len, &err);
+	if (jwe == NULL)
+		goto out;
+	text = cjose_jwe_export(jwe, &err);
+	if (text == NULL)
+		goto out;
+	e = buf_str(out, text);
+out:
+	cjose_get_dealloc()(text);
+	cjose_jwe_release(jwe);
+	cjose_header_release(h);
+	return e;
+}
+
+enum err
+jwe_seal(const char *jwk, const void *plain, size_t len, struct buf *out)
+{
+	cjose_jwk_t *key = NULL;
+	enum err e;
+
+	start();
+	if (len == 0 || len > PLAIN_MAX)
+		return ERR_REQUEST;
+	e = import_public(jwk, &key);
+	if (e == ERR_OK)
+		e = encrypt(key, plain, len, out);
+	(void)cjose_jwk_release(key);
+	return e;
+}
+
+static int
+str_is(const json_t *o, const char *name, const char *want)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s != NULL && strcmp(s, want) == 0;
+}
+
+/* alg, enc, typ and epk (a point on P-256) alone. */
+static int
+header_ok(const char *part, size_t len)
+{
+	struct verifier *on_curve = NULL;
+	struct es256_public pub;
+	json_t *o = NULL, *epk;
+	int ok;
+
+	if (compact_object(part, len, HEADER_MAX, "header", &o, NULL) !=
+	    ERR_OK)
+		return 0;
+	epk = json_object_get(o, "epk");
+	ok = json_object_size(o) == 4 && str_is(o, "alg", "ECDH-ES") &&
+	    str_is(o, "enc", "A256GCM") && str_is(o, "typ", TYP) &&
+	    str_is(epk, "kty", "EC") && str_is(epk, "crv", "P-256") &&
+	    jwk_point(epk, &pub) == ERR_OK &&
+	    verifier_new(&pub, &on_curve) == ERR_OK;
+	verifier_free(&on_curve);
+	json_decref(o);
+	return ok;
+}
+
+/*
+ * Five parts: header, no key, nonce, ciphertext, tag; nonce and tag whole
+ * (a cut tag would be a weak one) and everything canonical.
+ */
+static int
+form_ok(const char *jwe, size_t len)
+{
+	unsigned char octets[JWE_MAX];
+	const char *part[PARTS], *dot;
+	size_t plen[PARTS], n = sizeof(octets), i;
+
+	if (len > JWE_MAX)
+		return 0;
+	for (i = 0; i < PARTS; i++) {
+		dot = memchr(jwe, '.', len);
+		if ((dot == NULL) != (i == PARTS - 1))
+			return 0;
+		part[i] = jwe;
+		plen[i] = dot == NULL ? len : (size_t)(dot - jwe);
+		if (dot != NULL) {
+			len -= plen[i] + 1;
+			jwe = dot + 1;
+		}
+	}
+	return plen[1] == 0 &&
+	    b64url_decode_exact(part[2], plen[2], octets, IV_LEN) == ERR_OK &&
+	    b64url_decode_exact(part[4], plen[4], octets, TAG_LEN) == ERR_OK &&
+	    b64url_decode(part[3], plen[3], octets, &n) == ERR_OK &&
+	    n > 0 && n <= PLAIN_MAX && header_ok(part[0], plen[0]);
+}
+
+enum err
+jwe_open(const struct jwe_key *k, const char *jwe, size_t len,
+    struct secret *out)
+{
+	cjose_jwe_t *j = NULL;
+	uint8_t *plain = NULL;
+	size_t n = 0;
+	cjose_err err;
+	enum err e = ERR_CRYPTO;
+
+	start();
+	if (!form_ok(jwe, len))
+		return ERR_CRYPTO;
+	j = cjose_jwe_import(jwe, len, &err);
+	if (j == NULL)
+		return ERR_CRYPTO;
+	plain = cjose_jwe_decrypt(j, k->jwk, &n, &err);
+	if (plain != NULL)
+		e = secret_set(out, plain, n);
+	cjose_get_dealloc()(plain);
+	cjose_jwe_release(j);
+	return e;
+}
