@@ -1,7 +1,7 @@
 #ifndef AUTHCTL_TABLE_H
 #define AUTHCTL_TABLE_H
 
-#include <jansson.h>
+#include "lib/wire/wire.h"
 #include <stddef.h>
 
 /* A column: its title and the member of the row that it shows. */
