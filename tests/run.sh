@@ -76,7 +76,7 @@ count() {
 	while read -r line; do
 		[ -n "$line" ] || continue
 		line=${line##* }
-		if grep -q "^$line[[:space:]]" "$top/tests/skips.txt"; then
+		if grep -q "^${line}[[:space:]]" "$top/tests/skips.txt"; then
 			skipped=$((skipped + 1))
 		else
 			fail "$name: $line skipped without a reason on file"
