@@ -456,12 +456,11 @@ record_decode(const void *p, size_t len, struct record *out,
 		goto out;
 	}
 	e = check_canonical(&r, p, len);
-	if (e != ERR_OK) {
+	if (e == ERR_RECORD)
 		detail_set(d, "identity record: not the canonical encoding "
 		    "of a valid record");
-		goto out;
-	}
-	*out = r;
+	if (e == ERR_OK)
+		*out = r;
 out:
 	record_wipe(&r);
 	return e;

@@ -1,0 +1,447 @@
+#include "provision-tool/burn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <fealty/device_openssl.h>
+#include "lib/base/parse.h"
+#include "lib/jose/jwe.h"
+#include "lib/wire/burn.h"
+#include "lib/wire/record.h"
+#include "lib/wire/registry.h"
+
+#define BODY_MAX 16384
+#define PATH_ROOM 192
+
+/* Names a path segment can hold as they are; clients fold "." and "..". */
+static int
+segment_ok(const char *s)
+{
+	return strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
+static enum err
+call(struct burn *b, const char *method, const char *path,
+    const struct buf *body, struct buf *answer)
+{
+	struct problem why;
+	enum err e;
+
+	memset(&why, 0, sizeof(why));
+	e = client_call(b->client, method, path, NULL, body, answer, &why);
+	if (e != ERR_OK && why.detail[0] != '\0')
+		detail_set(&b->detail, "%.199s", why.detail);
+	return e;
+}
+
+/* The device an answer speaks of; of this order, serial and identity. */
+static enum err
+take_device(struct burn *b, const struct device *dev)
+{
+	if (strcmp(dev->serial, b->serial) != 0 ||
+	    strcmp(dev->order, b->order) != 0 || dev->epoch == 0 ||
+	    !name_is_device_id(dev->device_id) ||
+	    !segment_ok(dev->device_id) ||
+	    (b->unit.device_id[0] != '\0' &&
+	    strcmp(dev->device_id, b->unit.device_id) != 0)) {
+		detail_set(&b->detail, "the answer is of another device");
+		return ERR_INTERNAL;
+	}
+	b->device = *dev;
+	return ERR_OK;
+}
+
+static enum err
+device_decode(struct burn *b, const struct buf *answer)
+{
+	struct device dev;
+	json_error_t why;
+	json_t *o;
+	enum err e;
+
+	memset(&dev, 0, sizeof(dev));
+	o = json_loadb(answer->p, answer->len, JSON_REJECT_DUPLICATES, &why);
+	if (o == NULL) {
+		detail_set(&b->detail, "the answer is not JSON");
+		return ERR_INTERNAL;
+	}
+	e = wire_device_decode_json(o, &dev, &b->detail);
+	json_decref(o);
+	return e == ERR_OK ? take_device(b, &dev) : ERR_INTERNAL;
+}
+
+static enum err
+step_reserve(struct burn *b)
+{
+	struct buf body = { .max = BODY_MAX }, answer = { .max = BODY_MAX };
+	char path[PATH_ROOM];
+	enum err e;
+
+	memset(&b->unit, 0, sizeof(b->unit));
+	(void)snprintf(path, sizeof(path), "/v1/orders/%s/devices", b->order);
+	e = wire_serial_encode(b->serial, &body);
+	if (e == ERR_OK)
+		e = call(b, "POST", path, &body, &answer);
+	if (e == ERR_OK)
+		e = device_decode(b, &answer);
+	if (e == ERR_OK && b->device.state != DEV_RESERVED &&
+	    b->device.state != DEV_BURNING) {
+		detail_set(&b->detail, "device %s is already %s",
+		    b->device.device_id, device_state_name(b->device.state));
+		e = ERR_STATE;
+	}
+	if (e == ERR_OK) {
+		memcpy(b->unit.device_id, b->device.device_id,
+		    sizeof(b->unit.device_id));
+		b->unit.epoch = b->device.epoch;
+	}
+	buf_free(&body);
+	buf_free(&answer);
+	return e;
+}
+
+/* Asks for the key, encrypted to station. */
+static enum err
+request_release(struct burn *b, const struct jwe_key *station,
+    struct release *rel)
+{
+	struct buf jwk = { .max = BODY_MAX }, body = { .max = BODY_MAX };
+	struct buf answer = { .max = BODY_MAX };
+	struct release_request req;
+	char path[PATH_ROOM];
+	enum err e;
+
+	memset(&req, 0, sizeof(req));
+	req.epoch = b->unit.epoch;
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/release",
+	    b->unit.device_id);
+	if ((e = jwe_key_public(station, &jwk)) != ERR_OK)
+		goto out;
+	e = copy_str(req.station_key, sizeof(req.station_key), jwk.p);
+	if (e != ERR_OK)
+		goto out;
+	if ((e = wire_release_request_encode(&req, &body)) != ERR_OK)
+		goto out;
+	if ((e = call(b, "POST", path, &body, &answer)) != ERR_OK)
+		goto out;
+	e = wire_release_decode(answer.p, answer.len, rel, &b->detail);
+	if (e != ERR_OK)
+		e = ERR_INTERNAL; /* the answer's fault, not the request's */
+out:
+	buf_free(&jwk);
+	buf_free(&body);
+	buf_free(&answer);
+	return e;
+}
+
+static int
+has_authority(const struct record *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->npeers; i++) {
+		if (strcmp(r->peers[i].audience, AUDIENCE_AUTHORITY) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* The key out of its envelope, into the record to be burned. */
+static enum err
+make_record(struct burn *b, const struct jwe_key *station,
+    const struct release *rel)
+{
+	struct secret plain = { 0 };
+	struct record r;
+	enum err e;
+
+	memset(&r, 0, sizeof(r));
+	e = jwe_open(station, rel->key, strlen(rel->key), &plain);
+	if (e == ERR_OK)
+		e = wire_key_decode(&plain, r.device_id, &r.epoch, &r.key);
+	if (e != ERR_OK) {
+		detail_set(&b->detail, "the released key cannot be opened");
+		goto out;
+	}
+	memcpy(r.issuer, rel->issuer, sizeof(r.issuer));
+	memcpy(r.peers, rel->peers, sizeof(r.peers));
+	r.npeers = rel->npeers;
+	e = ERR_INTERNAL;
+	if (strcmp(r.device_id, b->unit.device_id) != 0 ||
+	    r.epoch != b->unit.epoch || rel->device.epoch != b->unit.epoch) {
+		detail_set(&b->detail, "the key is of another device");
+		goto out;
+	}
+	if (!has_authority(&r)) {
+		detail_set(&b->detail, "the peers lack the authority");
+		goto out;
+	}
+	e = record_encode(&r, &b->record);
+out:
+	record_wipe(&r);
+	secret_free(&plain);
+	return e;
+}
+
+static enum err
+step_release(struct burn *b)
+{
+	struct jwe_key *station = NULL; /* one-time, never leaves memory */
+	struct release rel;
+	enum err e;
+
+	memset(&rel, 0, sizeof(rel));
+	if ((e = jwe_key_generate(&station)) != ERR_OK)
+		goto out;
+	if ((e = request_release(b, station, &rel)) != ERR_OK)
+		goto out;
+	if ((e = take_device(b, &rel.device)) != ERR_OK)
+		goto out;
+	if ((e = make_record(b, station, &rel)) != ERR_OK)
+		goto out;
+	memcpy(b->unit.challenge, rel.challenge, sizeof(rel.challenge));
+	b->unit.has_challenge = 1;
+out:
+	jwe_key_free(&station);
+	return e;
+}
+
+static enum err
+step_write(struct burn *b)
+{
+	return target_write(b->target, b->unit.device_id, &b->record,
+	    &b->detail);
+}
+
+/* From here on the record is what the target gives, not what was sent. */
+static enum err
+step_read_back(struct burn *b)
+{
+	struct secret back = { 0 };
+	enum err e;
+
+	e = target_read(b->target, b->unit.device_id, &back, &b->detail);
+	if (e != ERR_OK)
+		goto out;
+	if (b->record.len > 0 && (b->record.len != back.len ||
+	    !ct_equal(b->record.p, back.p, back.len))) {
+		detail_set(&b->detail, "read back other than was written");
+		e = ERR_RECORD;
+		goto out;
+	}
+	secret_free(&b->record);
+	b->record = back;
+	return ERR_OK;
+out:
+	secret_free(&back);
+	return e;
+}
+
+/* With the very code a device runs. */
+static enum err
+step_prove(struct burn *b)
+{
+	struct fealty_record r;
+	name_t device_id;
+	enum err e = ERR_RECORD;
+
+	if (fealty_record_read(b->record.p, b->record.len, &r) != FEALTY_OK ||
+	    fealty_text_copy(&r.device_id, device_id, sizeof(device_id)) !=
+	    FEALTY_OK)
+		goto out;
+	if (strcmp(device_id, b->unit.device_id) != 0 ||
+	    r.epoch != b->unit.epoch) {
+		detail_set(&b->detail, "the record is of another identity");
+		goto out;
+	}
+	e = ERR_CRYPTO;
+	if (fealty_proof(&fealty_device_port_openssl, &r, "burn",
+	    b->unit.challenge, sizeof(b->unit.challenge), b->answer) ==
+	    FEALTY_OK)
+		e = ERR_OK;
+out:
+	fealty_wipe(&r, sizeof(r));
+	return e;
+}
+
+/* ERR_OK when the authority has this very identity as active. */
+static enum err
+look_up(struct burn *b)
+{
+	struct buf answer = { .max = BODY_MAX };
+	char path[PATH_ROOM];
+	enum err e;
+
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s",
+	    b->unit.device_id);
+	e = call(b, "GET", path, NULL, &answer);
+	if (e == ERR_OK)
+		e = device_decode(b, &answer);
+	if (e == ERR_OK && (b->device.state != DEV_ACTIVE ||
+	    b->device.epoch != b->unit.epoch)) {
+		detail_set(&b->detail, "device %s is %s at epoch %u",
+		    b->device.device_id, device_state_name(b->device.state),
+		    b->device.epoch);
+		e = ERR_STATE;
+	}
+	buf_free(&answer);
+	return e;
+}
+
+static enum err
+send_confirm(struct burn *b)
+{
+	struct buf body = { .max = BODY_MAX }, answer = { .max = BODY_MAX };
+	struct confirm c;
+	char path[PATH_ROOM];
+	enum err e;
+
+	memset(&c, 0, sizeof(c));
+	c.epoch = b->unit.epoch;
+	c.proof = target_proof(b->target);
+	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
+	memcpy(c.answer, b->answer, sizeof(c.answer));
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/confirm",
+	    b->unit.device_id);
+	e = wire_confirm_encode(&c, &body);
+	if (e == ERR_OK)
+		e = call(b, "POST", path, &body, &answer);
+	if (e == ERR_OK)
+		e = device_decode(b, &answer);
+	if (e == ERR_OK && b->device.state != DEV_ACTIVE) {
+		detail_set(&b->detail, "device is %s, not active",
+		    device_state_name(b->device.state));
+		e = ERR_STATE;
+	}
+	wipe(&c, sizeof(c));
+	buf_free(&body);
+	buf_free(&answer);
+	return e;
+}
+
+static enum err
+step_confirm(struct burn *b)
+{
+	enum err e = send_confirm(b);
+
+	/* an earlier run's confirm may have been heard, its answer not */
+	if ((e == ERR_CHALLENGE || e == ERR_STATE) && look_up(b) == ERR_OK)
+		return ERR_OK;
+	return e;
+}
+
+enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, STEPS };
+
+static const struct {
+	const char *name;
+	enum err (*run)(struct burn *);
+} steps[STEPS] = {
+	[RESERVE] = { "reserve", step_reserve },
+	[RELEASE] = { "release", step_release },
+	[WRITE] = { "write", step_write },
+	[READ_BACK] = { "read-back", step_read_back },
+	[PROVE] = { "prove", step_prove },
+	[CONFIRM] = { "confirm", step_confirm },
+};
+
+static enum err
+note(struct burn *b, int step)
+{
+	enum err e;
+
+	e = copy_str(b->unit.order, sizeof(b->unit.order), b->order);
+	if (e == ERR_OK)
+		e = copy_str(b->unit.serial, sizeof(b->unit.serial),
+		    b->serial);
+	if (e == ERR_OK)
+		e = copy_str(b->unit.target, sizeof(b->unit.target),
+		    target_name(b->target));
+	if (e == ERR_OK)
+		e = copy_str(b->unit.step, sizeof(b->unit.step),
+		    steps[step].name);
+	if (e == ERR_OK)
+		e = journal_append(b->journal, &b->unit);
+	if (e != ERR_OK)
+		detail_set(&b->detail, "the journal cannot be written");
+	return e;
+}
+
+static enum err
+run_steps(struct burn *b, int from, int to)
+{
+	enum err e;
+	int i;
+
+	for (i = from; i <= to; i++) {
+		b->step = steps[i].name;
+		if ((e = steps[i].run(b)) != ERR_OK)
+			return e;
+		if ((e = note(b, i)) != ERR_OK)
+			return e;
+	}
+	return ERR_OK;
+}
+
+static int
+last_step(struct burn *b)
+{
+	int i;
+
+	if (journal_last(b->journal, b->serial, target_name(b->target),
+	    &b->unit) != ERR_OK)
+		return -1;
+	for (i = STEPS - 1; i >= 0; i--) {
+		if (strcmp(b->unit.step, steps[i].name) == 0)
+			break;
+	}
+	return i;
+}
+
+/* Goes on behind the write: no key need be released for that again. */
+static enum err
+resume(struct burn *b, int last)
+{
+	enum err e;
+
+	b->resumed = 1;
+	if (last < CONFIRM)
+		return run_steps(b, READ_BACK, CONFIRM);
+	b->step = steps[READ_BACK].name;
+	e = step_read_back(b);
+	if (e == ERR_OK)
+		e = step_prove(b);
+	return e == ERR_OK ? look_up(b) : e;
+}
+
+/* Was this failure of resume one that a burn from the start may mend? */
+static int
+start_over(enum err e)
+{
+	return e == ERR_NOT_FOUND || e == ERR_RECORD || e == ERR_STATE ||
+	    e == ERR_CHALLENGE || e == ERR_PROOF || e == ERR_CONFIG ||
+	    e == ERR_TOO_LARGE;
+}
+
+enum err
+burn_run(struct burn *b)
+{
+	enum err e = ERR_NOT_FOUND;
+	int last;
+
+	b->step = "journal";
+	last = last_step(b);
+	if (last >= WRITE && b->unit.has_challenge &&
+	    name_is_device_id(b->unit.device_id) &&
+	    segment_ok(b->unit.device_id))
+		e = resume(b, last);
+	if (e != ERR_OK && start_over(e)) {
+		b->resumed = 0;
+		memset(&b->detail, 0, sizeof(b->detail));
+		secret_free(&b->record);
+		memset(&b->unit, 0, sizeof(b->unit));
+		e = run_steps(b, RESERVE, CONFIRM);
+	}
+	secret_free(&b->record);
+	wipe(b->answer, sizeof(b->answer));
+	return e;
+}

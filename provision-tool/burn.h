@@ -1,0 +1,42 @@
+#ifndef PROVISION_BURN_H
+#define PROVISION_BURN_H
+
+#include "lib/client/client.h"
+#include "lib/model/exchange.h"
+#include "provision-tool/journal.h"
+#include "provision-tool/target.h"
+
+/*
+ * One unit's burn, a transaction in steps: reserve, release, write,
+ * read-back, prove, confirm (docs/api.md, "The burn"). After each step a
+ * line goes to the journal, on the disk before the next step begins. Run
+ * again after a crash anywhere, it ends with exactly one live identity:
+ *  - reserve gives the same serial number its same place;
+ *  - release gives this station the same key until the authority confirmed;
+ *  - write is all or nothing;
+ *  - confirm may be repeated; and when it can be no more (the challenge has
+ *    expired), the authority's state of the device tells how it went.
+ */
+struct burn {
+	/* filled by the caller, which owns them */
+	struct client *client;
+	struct journal *journal;
+	struct target *target;
+	const char *order, *serial;
+	/* results */
+	struct device device;
+	const char *step; /* where it stopped */
+	struct detail detail;
+	int resumed;	  /* went on from the journal, no key was released */
+	/* inside; wiped by burn_run */
+	struct journal_entry unit;
+	struct secret record;
+	unsigned char answer[32];
+};
+/*
+ * ERR_OK: the unit holds the identity b->device, which is active. Otherwise
+ * b->step and b->detail say where and why; the same call again goes on.
+ */
+enum err burn_run(struct burn *b) MUST_CHECK;
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef PROVISION_JOURNAL_H
+#define PROVISION_JOURNAL_H
+
+#include <stdint.h>
+#include "lib/base/err.h"
+#include "lib/model/names.h"
+
+/*
+ * What a station did with each unit, so that a command cut off anywhere can
+ * go on where it stopped. One append-only file per order, mode 0600, one
+ * JSON line a step, on the disk before the next step begins:
+ *   {"t":TIME,"order":…,"serial":…,"target":…,"step":…,"device_id":…,
+ *    "epoch":N,"challenge":octets}
+ * ("challenge" from the release on). No key is ever in it. A line torn by a
+ * crash is passed over. Several processes may append to one file.
+ */
+#define JOURNAL_TARGET_MAX 1023
+#define JOURNAL_STEP_MAX 15
+
+struct journal_entry {
+	name_t order;
+	name_t serial;
+	char target[JOURNAL_TARGET_MAX + 1];
+	char step[JOURNAL_STEP_MAX + 1]; /* the one that is done */
+	name_t device_id;
+	uint32_t epoch;
+	int has_challenge;
+	unsigned char challenge[CHALLENGE_LEN];
+};
+
+struct journal;
+/* Opens or makes DIR/ORDER.jsonl. ERR_IO with d. */
+enum err journal_open(const char *dir, const char *order,
+    struct journal **out, struct detail *d) MUST_CHECK;
+/* The newest entry of that unit and target; ERR_NOT_FOUND. */
+enum err journal_last(struct journal *j, const char *serial,
+    const char *target, struct journal_entry *out) MUST_CHECK;
+/* Appends, and returns when the disk has it. */
+enum err journal_append(struct journal *j, const struct journal_entry *e)
+    MUST_CHECK;
+void journal_close(struct journal **j);
+
+#endif

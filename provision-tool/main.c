@@ -1,0 +1,57 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "lib/base/secret.h"
+#include "lib/wire/wire.h"
+#include "provision-tool/cmd.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int, char **);
+	const char *help;
+} commands[] = {
+	{ "burn", cmd_burn, "give a unit its identity" },
+	{ "show", cmd_show, "print an identity record without its key" },
+};
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void
+help(FILE *f)
+{
+	size_t i;
+
+	(void)fprintf(f, "usage: provision-tool COMMAND [OPTION]...\n\n");
+	for (i = 0; i < NCOMMANDS; i++)
+		(void)fprintf(f, "  %-8s %s\n", commands[i].name,
+		    commands[i].help);
+	(void)fprintf(f, "\nprovision-tool COMMAND --help says more.\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t i;
+
+	secret_harden_process();
+	wire_init();
+	if (argc < 2) {
+		help(stderr);
+		return USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		help(stdout);
+		return DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("provision-tool %s\n", PACKAGE_VERSION);
+		return DONE;
+	}
+	for (i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	(void)fprintf(stderr, "provision-tool: unknown command; "
+	    "provision-tool --help lists them\n");
+	return USAGE;
+}

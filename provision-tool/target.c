@@ -1,0 +1,101 @@
+#include "provision-tool/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "provision-tool/journal.h"
+
+static const struct target_ops *const kinds[] = {
+	&target_file,
+};
+
+struct target {
+	const struct target_ops *ops;
+	void *state;
+	char name[JOURNAL_TARGET_MAX + 1];
+};
+
+static const struct target_ops *
+find_kind(const char *spec, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strlen(kinds[i]->kind) == len &&
+		    memcmp(kinds[i]->kind, spec, len) == 0)
+			return kinds[i];
+	}
+	return NULL;
+}
+
+enum err
+target_open(const char *spec, struct target **out, struct detail *d)
+{
+	const char *colon = strchr(spec, ':');
+	struct target *t = NULL;
+	enum err e = ERR_REQUEST;
+	int n;
+
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return ERR_NOMEM;
+	if (colon != NULL)
+		t->ops = find_kind(spec, (size_t)(colon - spec));
+	if (t->ops == NULL) {
+		detail_set(d, "unknown kind of target; use file:DIR");
+		goto out;
+	}
+	if ((e = t->ops->open(colon + 1, &t->state, d)) != ERR_OK)
+		goto out;
+	n = snprintf(t->name, sizeof(t->name), "%s:%s", t->ops->kind,
+	    t->ops->name(t->state));
+	if (n < 0 || (size_t)n >= sizeof(t->name)) {
+		detail_set(d, "the target's name is too long");
+		e = ERR_REQUEST;
+		goto out;
+	}
+	*out = t;
+	t = NULL;
+	e = ERR_OK;
+out:
+	target_close(&t);
+	return e;
+}
+
+const char *
+target_name(const struct target *t)
+{
+	return t->name;
+}
+
+enum proof
+target_proof(const struct target *t)
+{
+	return t->ops->proof;
+}
+
+enum err
+target_write(struct target *t, const char *device_id,
+    const struct secret *record, struct detail *d)
+{
+	return t->ops->write(t->state, device_id, record, d);
+}
+
+enum err
+target_read(struct target *t, const char *device_id, struct secret *record,
+    struct detail *d)
+{
+	return t->ops->read(t->state, device_id, record, d);
+}
+
+void
+target_close(struct target **t)
+{
+	if (t == NULL || *t == NULL)
+		return;
+	if ((*t)->state != NULL)
+		(*t)->ops->close((*t)->state);
+	free(*t);
+	*t = NULL;
+}

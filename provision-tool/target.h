@@ -1,0 +1,43 @@
+#ifndef PROVISION_TARGET_H
+#define PROVISION_TARGET_H
+
+#include "lib/base/secret.h"
+#include "lib/model/device.h"
+
+/*
+ * Where an identity record is burned. A kind of target is one table of
+ * functions in a file of its own; targets are named KIND:REST on the command
+ * line.
+ */
+struct target;
+
+struct target_ops {
+	const char *kind;
+	const char *rest; /* what stands for REST in the help */
+	/* d says what is wrong with rest, or why it cannot be used */
+	enum err (*open)(const char *rest, void **state, struct detail *d);
+	/* canonical REST, the same for the same place; lives with state */
+	const char *(*name)(const void *state);
+	/* put the record there, all of it or none, and durably */
+	enum err (*write)(void *state, const char *device_id,
+	    const struct secret *record, struct detail *d);
+	/* what the place holds now; ERR_NOT_FOUND when nothing */
+	enum err (*read)(void *state, const char *device_id,
+	    struct secret *record, struct detail *d);
+	void (*close)(void *state);
+	enum proof proof; /* what a proof over what is read back shows */
+};
+extern const struct target_ops target_file; /* file:DIR */
+
+/* ERR_REQUEST for an unknown kind. */
+enum err target_open(const char *spec, struct target **out,
+    struct detail *d) MUST_CHECK;
+const char *target_name(const struct target *t); /* "file:/abs/dir" */
+enum proof target_proof(const struct target *t);
+enum err target_write(struct target *t, const char *device_id,
+    const struct secret *record, struct detail *d) MUST_CHECK;
+enum err target_read(struct target *t, const char *device_id,
+    struct secret *record, struct detail *d) MUST_CHECK;
+void target_close(struct target **t);
+
+#endif
