@@ -109,7 +109,7 @@ args_ok(const struct fealty_assertion *a)
 static void
 put_header(struct writer *w, const struct fealty_peer *authority)
 {
-	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"fealty-assertion+jwt\","
+	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"JWT\","
 	    "\"kid\":\"");
 	put_text(w, &authority->identity);
 	put_str(w, "\"}");
