@@ -106,11 +106,15 @@ args_ok(const struct fealty_assertion *a)
 	    a->life <= FEALTY_ASSERTION_LIFE_MAX;
 }
 
+/*
+ * typ is JWT, since readers such as libjwt 1.10 refuse any other. What keeps
+ * this JWS from passing for one of another kind is its key, which is derived
+ * for assertions alone.
+ */
 static void
 put_header(struct writer *w, const struct fealty_peer *authority)
 {
-	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"JWT\","
-	    "\"kid\":\"");
+	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"");
 	put_text(w, &authority->identity);
 	put_str(w, "\"}");
 	put_end(w);

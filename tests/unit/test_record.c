@@ -2,13 +2,7 @@
  * The identity record: the host's codec and the device's reader against the
  * golden vectors, against everything that is no record, and each other.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 #include <jansson.h>
 #include <fealty/device.h>
