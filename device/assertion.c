@@ -29,7 +29,7 @@ static void
 put_sextet(struct writer *w, uint32_t v)
 {
 	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789-_";
+				  "abcdefghijklmnopqrstuvwxyz0123456789-_";
 
 	put_char(w, set[v & 63]);
 }
@@ -103,7 +103,7 @@ args_ok(const struct fealty_assertion *a)
 	if (a->nonce != NULL)
 		return nonce_ok(a->nonce);
 	return a->now > 0 && a->now < INT64_C(1) << 53 && a->life > 0 &&
-	    a->life <= FEALTY_ASSERTION_LIFE_MAX;
+	       a->life <= FEALTY_ASSERTION_LIFE_MAX;
 }
 
 /*
@@ -134,7 +134,7 @@ put_jti(struct writer *w, const uint8_t rnd[16])
 
 static void
 put_claims(struct writer *w, const struct fealty_record *r,
-    const struct fealty_assertion *a, const uint8_t rnd[16])
+	   const struct fealty_assertion *a, const uint8_t rnd[16])
 {
 	put_str(w, "{\"iss\":\"");
 	put_text(w, &r->device_id);
@@ -161,14 +161,15 @@ put_claims(struct writer *w, const struct fealty_record *r,
 /* The signature over what has been written, behind it. */
 static enum fealty_status
 sign(const struct fealty_device_port *port, const struct fealty_record *r,
-    struct writer *w)
+     struct writer *w)
 {
 	uint8_t key[FEALTY_KEY_LEN], sig[32];
 	enum fealty_status s;
 
 	s = fealty_derive(port, r, "assertion", NULL, 0, key);
-	if (s == FEALTY_OK && port->hmac_sha256(port->ctx, key, sizeof(key),
-	    (const uint8_t *)w->out, w->len, sig) != 0)
+	if (s == FEALTY_OK &&
+	    port->hmac_sha256(port->ctx, key, sizeof(key),
+			      (const uint8_t *)w->out, w->len, sig) != 0)
 		s = FEALTY_E_PORT;
 	fealty_wipe(key, sizeof(key));
 	if (s != FEALTY_OK)
@@ -181,11 +182,12 @@ sign(const struct fealty_device_port *port, const struct fealty_record *r,
 
 enum fealty_status
 fealty_assertion(const struct fealty_device_port *port,
-    const struct fealty_record *r, const struct fealty_assertion *a,
-    char *out, size_t size, size_t *outlen)
+		 const struct fealty_record *r,
+		 const struct fealty_assertion *a, char *out, size_t size,
+		 size_t *outlen)
 {
 	const struct fealty_peer *authority;
-	struct writer w = { .out = out };
+	struct writer w = {.out = out};
 	uint8_t rnd[16];
 	enum fealty_status s;
 

@@ -6,7 +6,7 @@
 
 static int
 port_hmac(void *ctx, const uint8_t *key, size_t keylen, const uint8_t *msg,
-    size_t len, uint8_t out[32])
+	  size_t len, uint8_t out[32])
 {
 	unsigned int n = 0;
 
@@ -28,7 +28,7 @@ port_random(void *ctx, uint8_t *out, size_t len)
 }
 
 const struct fealty_device_port fealty_device_port_openssl = {
-	.hmac_sha256 = port_hmac,
-	.random = port_random,
-	.ctx = NULL,
+    .hmac_sha256 = port_hmac,
+    .random = port_random,
+    .ctx = NULL,
 };

@@ -47,7 +47,7 @@ fail(struct cursor *c)
 static uint32_t
 head(struct cursor *c, enum major major, uint32_t min, uint32_t max)
 {
-	static const uint32_t shortest[] = { 24, 0x100, 0x10000 };
+	static const uint32_t shortest[] = {24, 0x100, 0x10000};
 	uint32_t v, n, i;
 
 	if (c->p == c->end || *c->p >> 5 != (int)major)
@@ -102,8 +102,7 @@ is_alnum(uint8_t ch)
 static int
 is_device_id(uint8_t ch)
 {
-	return is_alnum(ch) || ch == '.' || ch == '_' || ch == ':' ||
-	    ch == '-';
+	return is_alnum(ch) || ch == '.' || ch == '_' || ch == ':' || ch == '-';
 }
 
 static int
@@ -133,7 +132,7 @@ is_issuer(uint8_t ch)
 
 static void
 text(struct cursor *c, uint32_t min, uint32_t max, int (*is)(uint8_t),
-    struct fealty_text *out)
+     struct fealty_text *out)
 {
 	uint32_t i, len = head(c, TEXT, min, max);
 	const uint8_t *p = take(c, len);
@@ -179,7 +178,7 @@ read_peer(struct cursor *c, struct fealty_record *r)
 	text(c, 1, FEALTY_HOST_MAX, is_host, &peer->host);
 	peer->port = (uint16_t)head(c, UINT, 1, 65535);
 	text(c, FEALTY_IDENTITY_LEN, FEALTY_IDENTITY_LEN, is_base64url,
-	    &peer->identity);
+	     &peer->identity);
 	if (c->bad)
 		return;
 	for (i = 0; i < r->npeers; i++) {
@@ -222,7 +221,7 @@ checksum_right(const uint8_t *p, size_t len)
 
 	p += len - CRC_LEN;
 	return p[0] == (crc >> 24 & 0xff) && p[1] == (crc >> 16 & 0xff) &&
-	    p[2] == (crc >> 8 & 0xff) && p[3] == (crc & 0xff);
+	       p[2] == (crc >> 8 & 0xff) && p[3] == (crc & 0xff);
 }
 
 enum fealty_status
@@ -249,7 +248,7 @@ fealty_record_read(const void *p, size_t len, struct fealty_record *out)
 const struct fealty_peer *
 fealty_record_peer(const struct fealty_record *r, const char *audience)
 {
-	struct fealty_text name = { audience, strlen(audience) };
+	struct fealty_text name = {audience, strlen(audience)};
 	uint32_t i;
 
 	for (i = 0; i < r->npeers; i++) {

@@ -8,8 +8,9 @@
 #define CHALLENGE_MAX 64
 #define WHAT_MAX 8
 /* the label, purpose and device_id each with a 00; and HKDF's counter */
-#define INFO_MAX (sizeof(LABEL) + PURPOSE_MAX + 1 + FEALTY_ID_MAX + 1 + 4 + \
-    CONTEXT_MAX + 1)
+#define INFO_MAX                                                               \
+	(sizeof(LABEL) + PURPOSE_MAX + 1 + FEALTY_ID_MAX + 1 + 4 +             \
+	 CONTEXT_MAX + 1)
 
 void
 fealty_wipe(void *p, size_t len)
@@ -50,10 +51,10 @@ put(uint8_t *at, const void *p, size_t len)
 
 static enum fealty_status
 hmac(const struct fealty_device_port *port, const uint8_t *key,
-    const uint8_t *msg, size_t len, uint8_t out[32])
+     const uint8_t *msg, size_t len, uint8_t out[32])
 {
-	if (port->hmac_sha256(port->ctx, key,
-	    key == NULL ? 0 : FEALTY_KEY_LEN, msg, len, out) == 0)
+	if (port->hmac_sha256(port->ctx, key, key == NULL ? 0 : FEALTY_KEY_LEN,
+			      msg, len, out) == 0)
 		return FEALTY_OK;
 	fealty_wipe(out, 32);
 	return FEALTY_E_PORT;
@@ -61,8 +62,9 @@ hmac(const struct fealty_device_port *port, const uint8_t *key,
 
 enum fealty_status
 fealty_derive(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *purpose, const void *context,
-    size_t contextlen, uint8_t out[FEALTY_KEY_LEN])
+	      const struct fealty_record *r, const char *purpose,
+	      const void *context, size_t contextlen,
+	      uint8_t out[FEALTY_KEY_LEN])
 {
 	uint8_t info[INFO_MAX], *at = info;
 	size_t n = strlen(purpose);
@@ -86,9 +88,9 @@ fealty_derive(const struct fealty_device_port *port,
 }
 
 enum fealty_status
-fealty_psk(const struct fealty_device_port *port,
-    const struct fealty_record *r, const struct fealty_peer *peer,
-    enum fealty_tls tls, uint8_t out[FEALTY_KEY_LEN])
+fealty_psk(const struct fealty_device_port *port, const struct fealty_record *r,
+	   const struct fealty_peer *peer, enum fealty_tls tls,
+	   uint8_t out[FEALTY_KEY_LEN])
 {
 	const char *purpose = NULL;
 
@@ -111,13 +113,13 @@ fealty_psk(const struct fealty_device_port *port,
 		return FEALTY_E_ARG;
 	}
 	return fealty_derive(port, r, purpose, peer->audience.p,
-	    peer->audience.len, out);
+			     peer->audience.len, out);
 }
 
 enum fealty_status
 fealty_payload_key(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *service,
-    uint8_t out[FEALTY_KEY_LEN])
+		   const struct fealty_record *r, const char *service,
+		   uint8_t out[FEALTY_KEY_LEN])
 {
 	size_t n = strlen(service);
 
@@ -130,8 +132,8 @@ fealty_payload_key(const struct fealty_device_port *port,
 
 enum fealty_status
 fealty_proof(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *what, const void *challenge,
-    size_t len, uint8_t answer[32])
+	     const struct fealty_record *r, const char *what,
+	     const void *challenge, size_t len, uint8_t answer[32])
 {
 	uint8_t key[FEALTY_KEY_LEN];
 	uint8_t msg[WHAT_MAX + 1 + CHALLENGE_MAX], *at = msg;

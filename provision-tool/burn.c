@@ -22,7 +22,7 @@ segment_ok(const char *s)
 
 static enum err
 call(struct burn *b, const char *method, const char *path,
-    const struct buf *body, struct buf *answer)
+     const struct buf *body, struct buf *answer)
 {
 	struct problem why;
 	enum err e;
@@ -40,10 +40,9 @@ take_device(struct burn *b, const struct device *dev)
 {
 	if (strcmp(dev->serial, b->serial) != 0 ||
 	    strcmp(dev->order, b->order) != 0 || dev->epoch == 0 ||
-	    !name_is_device_id(dev->device_id) ||
-	    !segment_ok(dev->device_id) ||
+	    !name_is_device_id(dev->device_id) || !segment_ok(dev->device_id) ||
 	    (b->unit.device_id[0] != '\0' &&
-	    strcmp(dev->device_id, b->unit.device_id) != 0)) {
+	     strcmp(dev->device_id, b->unit.device_id) != 0)) {
 		detail_set(&b->detail, "the answer is of another device");
 		return ERR_INTERNAL;
 	}
@@ -73,7 +72,7 @@ device_decode(struct burn *b, const struct buf *answer)
 static enum err
 step_reserve(struct burn *b)
 {
-	struct buf body = { .max = BODY_MAX }, answer = { .max = BODY_MAX };
+	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
 	char path[PATH_ROOM];
 	enum err e;
 
@@ -87,12 +86,13 @@ step_reserve(struct burn *b)
 	if (e == ERR_OK && b->device.state != DEV_RESERVED &&
 	    b->device.state != DEV_BURNING) {
 		detail_set(&b->detail, "device %s is already %s",
-		    b->device.device_id, device_state_name(b->device.state));
+			   b->device.device_id,
+			   device_state_name(b->device.state));
 		e = ERR_STATE;
 	}
 	if (e == ERR_OK) {
 		memcpy(b->unit.device_id, b->device.device_id,
-		    sizeof(b->unit.device_id));
+		       sizeof(b->unit.device_id));
 		b->unit.epoch = b->device.epoch;
 	}
 	buf_free(&body);
@@ -103,10 +103,10 @@ step_reserve(struct burn *b)
 /* Asks for the key, encrypted to station. */
 static enum err
 request_release(struct burn *b, const struct jwe_key *station,
-    struct release *rel)
+		struct release *rel)
 {
-	struct buf jwk = { .max = BODY_MAX }, body = { .max = BODY_MAX };
-	struct buf answer = { .max = BODY_MAX };
+	struct buf jwk = {.max = BODY_MAX}, body = {.max = BODY_MAX};
+	struct buf answer = {.max = BODY_MAX};
 	struct release_request req;
 	char path[PATH_ROOM];
 	enum err e;
@@ -114,7 +114,7 @@ request_release(struct burn *b, const struct jwe_key *station,
 	memset(&req, 0, sizeof(req));
 	req.epoch = b->unit.epoch;
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s/release",
-	    b->unit.device_id);
+		       b->unit.device_id);
 	if ((e = jwe_key_public(station, &jwk)) != ERR_OK)
 		goto out;
 	e = copy_str(req.station_key, sizeof(req.station_key), jwk.p);
@@ -149,9 +149,9 @@ has_authority(const struct record *r)
 /* The key out of its envelope, into the record to be burned. */
 static enum err
 make_record(struct burn *b, const struct jwe_key *station,
-    const struct release *rel)
+	    const struct release *rel)
 {
-	struct secret plain = { 0 };
+	struct secret plain = {0};
 	struct record r;
 	enum err e;
 
@@ -210,21 +210,21 @@ static enum err
 step_write(struct burn *b)
 {
 	return target_write(b->target, b->unit.device_id, &b->record,
-	    &b->detail);
+			    &b->detail);
 }
 
 /* From here on the record is what the target gives, not what was sent. */
 static enum err
 step_read_back(struct burn *b)
 {
-	struct secret back = { 0 };
+	struct secret back = {0};
 	enum err e;
 
 	e = target_read(b->target, b->unit.device_id, &back, &b->detail);
 	if (e != ERR_OK)
 		goto out;
 	if (b->record.len > 0 && (b->record.len != back.len ||
-	    !ct_equal(b->record.p, back.p, back.len))) {
+				  !ct_equal(b->record.p, back.p, back.len))) {
 		detail_set(&b->detail, "read back other than was written");
 		e = ERR_RECORD;
 		goto out;
@@ -247,7 +247,7 @@ step_prove(struct burn *b)
 
 	if (fealty_record_read(b->record.p, b->record.len, &r) != FEALTY_OK ||
 	    fealty_text_copy(&r.device_id, device_id, sizeof(device_id)) !=
-	    FEALTY_OK)
+		FEALTY_OK)
 		goto out;
 	if (strcmp(device_id, b->unit.device_id) != 0 ||
 	    r.epoch != b->unit.epoch) {
@@ -256,8 +256,8 @@ step_prove(struct burn *b)
 	}
 	e = ERR_CRYPTO;
 	if (fealty_proof(&fealty_device_port_openssl, &r, "burn",
-	    b->unit.challenge, sizeof(b->unit.challenge), b->answer) ==
-	    FEALTY_OK)
+			 b->unit.challenge, sizeof(b->unit.challenge),
+			 b->answer) == FEALTY_OK)
 		e = ERR_OK;
 out:
 	fealty_wipe(&r, sizeof(r));
@@ -268,20 +268,19 @@ out:
 static enum err
 look_up(struct burn *b)
 {
-	struct buf answer = { .max = BODY_MAX };
+	struct buf answer = {.max = BODY_MAX};
 	char path[PATH_ROOM];
 	enum err e;
 
-	(void)snprintf(path, sizeof(path), "/v1/devices/%s",
-	    b->unit.device_id);
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s", b->unit.device_id);
 	e = call(b, "GET", path, NULL, &answer);
 	if (e == ERR_OK)
 		e = device_decode(b, &answer);
 	if (e == ERR_OK && (b->device.state != DEV_ACTIVE ||
-	    b->device.epoch != b->unit.epoch)) {
+			    b->device.epoch != b->unit.epoch)) {
 		detail_set(&b->detail, "device %s is %s at epoch %u",
-		    b->device.device_id, device_state_name(b->device.state),
-		    b->device.epoch);
+			   b->device.device_id,
+			   device_state_name(b->device.state), b->device.epoch);
 		e = ERR_STATE;
 	}
 	buf_free(&answer);
@@ -291,7 +290,7 @@ look_up(struct burn *b)
 static enum err
 send_confirm(struct burn *b)
 {
-	struct buf body = { .max = BODY_MAX }, answer = { .max = BODY_MAX };
+	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
 	struct confirm c;
 	char path[PATH_ROOM];
 	enum err e;
@@ -302,7 +301,7 @@ send_confirm(struct burn *b)
 	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
 	memcpy(c.answer, b->answer, sizeof(c.answer));
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s/confirm",
-	    b->unit.device_id);
+		       b->unit.device_id);
 	e = wire_confirm_encode(&c, &body);
 	if (e == ERR_OK)
 		e = call(b, "POST", path, &body, &answer);
@@ -310,7 +309,7 @@ send_confirm(struct burn *b)
 		e = device_decode(b, &answer);
 	if (e == ERR_OK && b->device.state != DEV_ACTIVE) {
 		detail_set(&b->detail, "device is %s, not active",
-		    device_state_name(b->device.state));
+			   device_state_name(b->device.state));
 		e = ERR_STATE;
 	}
 	wipe(&c, sizeof(c));
@@ -336,12 +335,12 @@ static const struct {
 	const char *name;
 	enum err (*run)(struct burn *);
 } steps[STEPS] = {
-	[RESERVE] = { "reserve", step_reserve },
-	[RELEASE] = { "release", step_release },
-	[WRITE] = { "write", step_write },
-	[READ_BACK] = { "read-back", step_read_back },
-	[PROVE] = { "prove", step_prove },
-	[CONFIRM] = { "confirm", step_confirm },
+    [RESERVE] = {"reserve", step_reserve},
+    [RELEASE] = {"release", step_release},
+    [WRITE] = {"write", step_write},
+    [READ_BACK] = {"read-back", step_read_back},
+    [PROVE] = {"prove", step_prove},
+    [CONFIRM] = {"confirm", step_confirm},
 };
 
 static enum err
@@ -351,14 +350,13 @@ note(struct burn *b, int step)
 
 	e = copy_str(b->unit.order, sizeof(b->unit.order), b->order);
 	if (e == ERR_OK)
-		e = copy_str(b->unit.serial, sizeof(b->unit.serial),
-		    b->serial);
+		e = copy_str(b->unit.serial, sizeof(b->unit.serial), b->serial);
 	if (e == ERR_OK)
 		e = copy_str(b->unit.target, sizeof(b->unit.target),
-		    target_name(b->target));
+			     target_name(b->target));
 	if (e == ERR_OK)
 		e = copy_str(b->unit.step, sizeof(b->unit.step),
-		    steps[step].name);
+			     steps[step].name);
 	if (e == ERR_OK)
 		e = journal_append(b->journal, &b->unit);
 	if (e != ERR_OK)
@@ -388,7 +386,7 @@ last_step(struct burn *b)
 	int i;
 
 	if (journal_last(b->journal, b->serial, target_name(b->target),
-	    &b->unit) != ERR_OK)
+			 &b->unit) != ERR_OK)
 		return -1;
 	for (i = STEPS - 1; i >= 0; i--) {
 		if (strcmp(b->unit.step, steps[i].name) == 0)
@@ -418,8 +416,8 @@ static int
 start_over(enum err e)
 {
 	return e == ERR_NOT_FOUND || e == ERR_RECORD || e == ERR_STATE ||
-	    e == ERR_CHALLENGE || e == ERR_PROOF || e == ERR_CONFIG ||
-	    e == ERR_TOO_LARGE;
+	       e == ERR_CHALLENGE || e == ERR_PROOF || e == ERR_CONFIG ||
+	       e == ERR_TOO_LARGE;
 }
 
 enum err

@@ -27,7 +27,7 @@ struct burn {
 	struct device device;
 	const char *step; /* where it stopped */
 	struct detail detail;
-	int resumed;	  /* went on from the journal, no key was released */
+	int resumed; /* went on from the journal, no key was released */
 	/* inside; wiped by burn_run */
 	struct journal_entry unit;
 	struct secret record;

@@ -1,8 +1,9 @@
 #include <limits.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/opt.h"
 #include "provision-tool/burn.h"
@@ -10,40 +11,39 @@
 
 struct burn_opts {
 	int help, json;
-	const char *order, *serial, *target, *url, *credential_file,
-	    *ca_file, *journal;
+	const char *order, *serial, *target, *url, *credential_file, *ca_file,
+	    *journal;
 };
 
 #define AT(member) offsetof(struct burn_opts, member)
 static const struct opt options[] = {
-	{ "order", 'o', OPT_STRING, "ORDER", "production order of the unit",
-	    AT(order), 0, NULL },
-	{ "serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
-	    AT(serial), 0, NULL },
-	{ "target", 't', OPT_STRING, "KIND:WHERE",
-	    "what to burn into: file:DIR", AT(target), 0, NULL },
-	{ "url", 'u', OPT_STRING, "URL", "the authority's base URL",
-	    AT(url), 0, NULL },
-	{ "credential-file", 'c', OPT_STRING, "FILE",
-	    "file with the station's credential, mode 0600",
-	    AT(credential_file), 0, NULL },
-	{ "ca-file", 0, OPT_STRING, "FILE",
-	    "certificates to trust instead of the system's",
-	    AT(ca_file), 0, NULL },
-	{ "journal", 'j', OPT_STRING, "DIR",
-	    "folder of the journal [$XDG_STATE_HOME/fealty]",
-	    AT(journal), 0, NULL },
-	{ "json", 0, OPT_FLAG, NULL, "print the result as JSON",
-	    AT(json), 0, NULL },
-	{ "help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL },
+    {"order", 'o', OPT_STRING, "ORDER", "production order of the unit",
+     AT(order), 0, NULL},
+    {"serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
+     AT(serial), 0, NULL},
+    {"target", 't', OPT_STRING, "KIND:WHERE", "what to burn into: file:DIR",
+     AT(target), 0, NULL},
+    {"url", 'u', OPT_STRING, "URL", "the authority's base URL", AT(url), 0,
+     NULL},
+    {"credential-file", 'c', OPT_STRING, "FILE",
+     "file with the station's credential, mode 0600", AT(credential_file), 0,
+     NULL},
+    {"ca-file", 0, OPT_STRING, "FILE",
+     "certificates to trust instead of the system's", AT(ca_file), 0, NULL},
+    {"journal", 'j', OPT_STRING, "DIR",
+     "folder of the journal [~/.local/state/fealty]", AT(journal), 0, NULL},
+    {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
 
 static int
 usage(const char *what, const char *more)
 {
-	(void)fprintf(stderr, "provision-tool: %s%s; "
-	    "see provision-tool burn --help\n", what, more);
+	(void)fprintf(stderr,
+		      "provision-tool: %s%s; "
+		      "see provision-tool burn --help\n",
+		      what, more);
 	return USAGE;
 }
 
@@ -58,12 +58,12 @@ exit_code(enum err e)
 /* One line: the unit, the step, what is wrong, what to do. */
 static int
 complain(const struct burn_opts *o, const char *step, enum err e,
-    const struct detail *d)
+	 const struct detail *d)
 {
 	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)%s%s%s\n",
-	    o->serial, step, err_text(e), err_code(e),
-	    d->text[0] == '\0' ? "" : ": ", d->text,
-	    err_retryable(e) ? "; run the same command again" : "");
+		      o->serial, step, err_text(e), err_code(e),
+		      d->text[0] == '\0' ? "" : ": ", d->text,
+		      err_retryable(e) ? "; run the same command again" : "");
 	return exit_code(e);
 }
 
@@ -93,14 +93,12 @@ check_opts(const struct burn_opts *o)
 static int
 default_journal(char path[PATH_MAX])
 {
-	const char *state = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
-	int n = -1;
+	const struct passwd *me = getpwuid(getuid());
+	int n;
 
-	if (state != NULL && state[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/fealty", state);
-	else if (home != NULL && home[0] == '/')
-		n = snprintf(path, PATH_MAX, "%s/.local/state/fealty", home);
+	if (me == NULL || me->pw_dir == NULL || me->pw_dir[0] != '/')
+		return 0;
+	n = snprintf(path, PATH_MAX, "%s/.local/state/fealty", me->pw_dir);
 	return n > 0 && n < PATH_MAX;
 }
 
@@ -111,27 +109,29 @@ print_result(const struct burn_opts *o, const struct burn *b)
 
 	if (!o->json) {
 		(void)printf("burned %s (serial %s, epoch %u) to %s: %s, "
-		    "proof %s\n", dev->device_id, dev->serial, dev->epoch,
-		    target_name(b->target), device_state_name(dev->state),
-		    proof_name(dev->proof));
+			     "proof %s\n",
+			     dev->device_id, dev->serial, dev->epoch,
+			     target_name(b->target),
+			     device_state_name(dev->state),
+			     proof_name(dev->proof));
 		return;
 	}
 	/* all of these are names, which JSON takes as they are */
 	(void)printf("{\"device_id\":\"%s\",\"number\":%llu,"
-	    "\"serial\":\"%s\",\"order\":\"%s\",\"epoch\":%u,"
-	    "\"state\":\"%s\",\"proof\":\"%s\",\"resumed\":%s}\n",
-	    dev->device_id, (unsigned long long)dev->dn, dev->serial,
-	    dev->order, dev->epoch, device_state_name(dev->state),
-	    proof_name(dev->proof), b->resumed ? "true" : "false");
+		     "\"serial\":\"%s\",\"order\":\"%s\",\"epoch\":%u,"
+		     "\"state\":\"%s\",\"proof\":\"%s\",\"resumed\":%s}\n",
+		     dev->device_id, (unsigned long long)dev->dn, dev->serial,
+		     dev->order, dev->epoch, device_state_name(dev->state),
+		     proof_name(dev->proof), b->resumed ? "true" : "false");
 }
 
 /* Everything the burn stands on; *step names what could not be opened. */
 static enum err
 prepare(const struct burn_opts *o, struct burn *b, struct detail *d,
-    const char **step)
+	const char **step)
 {
-	struct client_conf conf = { .url = o->url, .ca_file = o->ca_file };
-	struct secret credential = { 0 };
+	struct client_conf conf = {.url = o->url, .ca_file = o->ca_file};
+	struct secret credential = {0};
 	char path[PATH_MAX];
 	const char *journal = o->journal;
 	enum err e;
@@ -146,14 +146,14 @@ prepare(const struct burn_opts *o, struct burn *b, struct detail *d,
 		goto out;
 	}
 	e = journal_open(journal == NULL ? path : journal, o->order,
-	    &b->journal, d);
+			 &b->journal, d);
 	if (e != ERR_OK)
 		goto out;
 	*step = "credential";
 	e = client_read_credential(o->credential_file, &credential);
 	if (e != ERR_OK) {
 		detail_set(d, "%s must hold a credential and have mode 0600",
-		    o->credential_file);
+			   o->credential_file);
 		goto out;
 	}
 	*step = "connection";
@@ -169,18 +169,19 @@ out:
 int
 cmd_burn(int argc, char **argv)
 {
-	struct burn_opts o = { 0 };
-	struct burn b = { 0 };
-	struct detail d = { "" };
+	struct burn_opts o = {0};
+	struct burn b = {0};
+	struct detail d = {""};
 	const char *step;
 	enum err e;
 	int rest, code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest,
-	    &d) != ERR_OK)
+	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
+	    ERR_OK)
 		return usage(d.text, "");
 	if (o.help) {
-		(void)printf("usage: provision-tool burn --order ORDER "
+		(void)printf(
+		    "usage: provision-tool burn --order ORDER "
 		    "--serial SERIAL --target file:DIR [OPTION]...\n\n");
 		opt_help(options, NOPTIONS);
 		return DONE;

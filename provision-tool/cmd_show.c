@@ -12,10 +12,10 @@ struct show_opts {
 };
 
 static const struct opt options[] = {
-	{ "json", 0, OPT_FLAG, NULL, "print it as JSON",
-	    offsetof(struct show_opts, json), 0, NULL },
-	{ "help", 'h', OPT_FLAG, NULL, "this text",
-	    offsetof(struct show_opts, help), 0, NULL },
+    {"json", 0, OPT_FLAG, NULL, "print it as JSON",
+     offsetof(struct show_opts, json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "this text", offsetof(struct show_opts, help),
+     0, NULL},
 };
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
 
@@ -26,24 +26,25 @@ print_text(const struct record *r)
 	uint32_t i;
 
 	(void)printf("device     %s\nepoch      %u\nissuer     %s\n"
-	    "key        32 octets, not shown\n", r->device_id, r->epoch,
-	    r->issuer);
+		     "key        32 octets, not shown\n",
+		     r->device_id, r->epoch, r->issuer);
 	for (i = 0; i < r->npeers; i++) {
 		p = &r->peers[i];
 		(void)printf("peer       %s at %s port %u, identity %s\n",
-		    p->audience, p->host, p->port, p->identity);
+			     p->audience, p->host, p->port, p->identity);
 	}
 }
 
 static enum err
 print_json(const struct record *r)
 {
-	struct buf b = { .max = 2 * RECORD_MAX };
+	struct buf b = {.max = 2 * RECORD_MAX};
 	enum err e;
 
 	e = jout(json_pack("{s:s,s:I,s:s,s:o}", "device_id", r->device_id,
-	    "epoch", (json_int_t)r->epoch, "issuer", r->issuer, "peers",
-	    wire_peers_json(r->peers, r->npeers)), &b);
+			   "epoch", (json_int_t)r->epoch, "issuer", r->issuer,
+			   "peers", wire_peers_json(r->peers, r->npeers)),
+		 &b);
 	if (e == ERR_OK)
 		(void)printf("%s\n", b.p);
 	buf_free(&b);
@@ -53,7 +54,7 @@ print_json(const struct record *r)
 static enum err
 read_record(const char *path, struct record *r, struct detail *d)
 {
-	struct secret octets = { 0 };
+	struct secret octets = {0};
 	enum err e;
 
 	e = file_read_secret(path, RECORD_MAX, &octets);
@@ -78,21 +79,23 @@ read_record(const char *path, struct record *r, struct detail *d)
 int
 cmd_show(int argc, char **argv)
 {
-	struct show_opts o = { 0 };
-	struct detail d = { "" };
+	struct show_opts o = {0};
+	struct detail d = {""};
 	struct record r;
 	enum err e;
 	int rest;
 
 	if (opt_parse(options, NOPTIONS, NULL, argc, argv, &o, &rest, &d) !=
 	    ERR_OK) {
-		(void)fprintf(stderr, "provision-tool: %s; "
-		    "see provision-tool show --help\n", d.text);
+		(void)fprintf(stderr,
+			      "provision-tool: %s; "
+			      "see provision-tool show --help\n",
+			      d.text);
 		return USAGE;
 	}
 	if (o.help || argc - rest != 1) {
 		(void)fprintf(o.help ? stdout : stderr,
-		    "usage: provision-tool show FILE [--json]\n");
+			      "usage: provision-tool show FILE [--json]\n");
 		if (o.help)
 			opt_help(options, NOPTIONS);
 		return o.help ? DONE : USAGE;
@@ -106,8 +109,8 @@ cmd_show(int argc, char **argv)
 	record_wipe(&r);
 	if (e == ERR_OK)
 		return DONE;
-	(void)fprintf(stderr, "provision-tool: %s: %s (%s)%s%s\n",
-	    argv[rest], err_text(e), err_code(e),
-	    d.text[0] == '\0' ? "" : ": ", d.text);
+	(void)fprintf(stderr, "provision-tool: %s: %s (%s)%s%s\n", argv[rest],
+		      err_text(e), err_code(e), d.text[0] == '\0' ? "" : ": ",
+		      d.text);
 	return REFUSED;
 }

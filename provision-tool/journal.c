@@ -40,7 +40,7 @@ sync_dir(const char *dir)
 
 enum err
 journal_open(const char *dir, const char *order, struct journal **out,
-    struct detail *d)
+	     struct detail *d)
 {
 	char path[PATH_MAX];
 	struct journal *j = NULL;
@@ -61,8 +61,8 @@ journal_open(const char *dir, const char *order, struct journal **out,
 		goto out;
 	}
 	e = ERR_IO;
-	j->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
-	    O_NOFOLLOW, 0600);
+	j->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+		     0600);
 	if (j->fd < 0 || fchmod(j->fd, 0600) != 0) {
 		detail_set(d, "journal %s: %s", path, strerror(errno));
 		goto out;
@@ -112,7 +112,7 @@ line_decode(const char *s, size_t len, struct journal_entry *out)
 		return err;
 	if (challenge[0] != '\0') {
 		err = b64url_decode_exact(challenge, strlen(challenge),
-		    e.challenge, sizeof(e.challenge));
+					  e.challenge, sizeof(e.challenge));
 		e.has_challenge = err == ERR_OK;
 	}
 	if (err == ERR_OK)
@@ -129,12 +129,12 @@ line_encode(const struct journal_entry *e, struct buf *out)
 
 	format_time(clock_wall_s(&clock_system), t);
 	b64url_encode(e->challenge, sizeof(e->challenge), challenge);
-	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "t", t,
-	    "order", e->order, "serial", e->serial, "target", e->target,
-	    "step", e->step, "device_id", e->device_id,
-	    "epoch", (json_int_t)e->epoch);
-	if (o != NULL && e->has_challenge && json_object_set_new(o,
-	    "challenge", json_string(challenge)) != 0) {
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "t", t, "order",
+		      e->order, "serial", e->serial, "target", e->target,
+		      "step", e->step, "device_id", e->device_id, "epoch",
+		      (json_int_t)e->epoch);
+	if (o != NULL && e->has_challenge &&
+	    json_object_set_new(o, "challenge", json_string(challenge)) != 0) {
 		json_decref(o);
 		return ERR_NOMEM;
 	}
@@ -145,14 +145,14 @@ line_encode(const struct journal_entry *e, struct buf *out)
 
 /* 1 and *found if the line is an entry of that unit and target. */
 static int
-line_matches(const char *s, size_t len, const char *serial,
-    const char *target, struct journal_entry *found)
+line_matches(const char *s, size_t len, const char *serial, const char *target,
+	     struct journal_entry *found)
 {
 	struct journal_entry e;
 
 	/* most lines are of other units: spare them the JSON */
-	if (len > LINE_MAX_LEN || memmem(s, len, serial,
-	    strlen(serial)) == NULL)
+	if (len > LINE_MAX_LEN ||
+	    memmem(s, len, serial, strlen(serial)) == NULL)
 		return 0;
 	if (line_decode(s, len, &e) != ERR_OK)
 		return 0;
@@ -164,7 +164,7 @@ line_matches(const char *s, size_t len, const char *serial,
 
 enum err
 journal_last(struct journal *j, const char *serial, const char *target,
-    struct journal_entry *out)
+	     struct journal_entry *out)
 {
 	struct journal_entry last;
 	char *line = NULL;
@@ -183,8 +183,8 @@ journal_last(struct journal *j, const char *serial, const char *target,
 	if (fseeko(f, 0, SEEK_SET) != 0)
 		goto out;
 	while ((len = getline(&line, &cap, f)) > 0) {
-		if (line[len - 1] == '\n' && line_matches(line,
-		    (size_t)len - 1, serial, target, &last))
+		if (line[len - 1] == '\n' &&
+		    line_matches(line, (size_t)len - 1, serial, target, &last))
 			found = 1;
 	}
 	if (ferror(f))
@@ -235,7 +235,7 @@ append_locked(int fd, const struct buf *line)
 enum err
 journal_append(struct journal *j, const struct journal_entry *entry)
 {
-	struct buf line = { .max = LINE_MAX_LEN };
+	struct buf line = {.max = LINE_MAX_LEN};
 	enum err e;
 
 	if ((e = line_encode(entry, &line)) != ERR_OK)

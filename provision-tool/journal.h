@@ -30,14 +30,14 @@ struct journal_entry {
 
 struct journal;
 /* Opens or makes DIR/ORDER.jsonl. ERR_IO with d. */
-enum err journal_open(const char *dir, const char *order,
-    struct journal **out, struct detail *d) MUST_CHECK;
+enum err journal_open(const char *dir, const char *order, struct journal **out,
+		      struct detail *d) MUST_CHECK;
 /* The newest entry of that unit and target; ERR_NOT_FOUND. */
-enum err journal_last(struct journal *j, const char *serial,
-    const char *target, struct journal_entry *out) MUST_CHECK;
+enum err journal_last(struct journal *j, const char *serial, const char *target,
+		      struct journal_entry *out) MUST_CHECK;
 /* Appends, and returns when the disk has it. */
-enum err journal_append(struct journal *j, const struct journal_entry *e)
-    MUST_CHECK;
+enum err journal_append(struct journal *j,
+			const struct journal_entry *e) MUST_CHECK;
 void journal_close(struct journal **j);
 
 #endif

@@ -11,8 +11,8 @@ static const struct {
 	int (*run)(int, char **);
 	const char *help;
 } commands[] = {
-	{ "burn", cmd_burn, "give a unit its identity" },
-	{ "show", cmd_show, "print an identity record without its key" },
+    {"burn", cmd_burn, "give a unit its identity"},
+    {"show", cmd_show, "print an identity record without its key"},
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -24,7 +24,7 @@ help(FILE *f)
 	(void)fprintf(f, "usage: provision-tool COMMAND [OPTION]...\n\n");
 	for (i = 0; i < NCOMMANDS; i++)
 		(void)fprintf(f, "  %-8s %s\n", commands[i].name,
-		    commands[i].help);
+			      commands[i].help);
 	(void)fprintf(f, "\nprovision-tool COMMAND --help says more.\n");
 }
 
@@ -52,6 +52,6 @@ main(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 	}
 	(void)fprintf(stderr, "provision-tool: unknown command; "
-	    "provision-tool --help lists them\n");
+			      "provision-tool --help lists them\n");
 	return USAGE;
 }

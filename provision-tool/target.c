@@ -7,7 +7,7 @@
 #include "provision-tool/journal.h"
 
 static const struct target_ops *const kinds[] = {
-	&target_file,
+    &target_file,
 };
 
 struct target {
@@ -49,7 +49,7 @@ target_open(const char *spec, struct target **out, struct detail *d)
 	if ((e = t->ops->open(colon + 1, &t->state, d)) != ERR_OK)
 		goto out;
 	n = snprintf(t->name, sizeof(t->name), "%s:%s", t->ops->kind,
-	    t->ops->name(t->state));
+		     t->ops->name(t->state));
 	if (n < 0 || (size_t)n >= sizeof(t->name)) {
 		detail_set(d, "the target's name is too long");
 		e = ERR_REQUEST;
@@ -77,14 +77,14 @@ target_proof(const struct target *t)
 
 enum err
 target_write(struct target *t, const char *device_id,
-    const struct secret *record, struct detail *d)
+	     const struct secret *record, struct detail *d)
 {
 	return t->ops->write(t->state, device_id, record, d);
 }
 
 enum err
 target_read(struct target *t, const char *device_id, struct secret *record,
-    struct detail *d)
+	    struct detail *d)
 {
 	return t->ops->read(t->state, device_id, record, d);
 }

@@ -20,10 +20,10 @@ struct target_ops {
 	const char *(*name)(const void *state);
 	/* put the record there, all of it or none, and durably */
 	enum err (*write)(void *state, const char *device_id,
-	    const struct secret *record, struct detail *d);
+			  const struct secret *record, struct detail *d);
 	/* what the place holds now; ERR_NOT_FOUND when nothing */
 	enum err (*read)(void *state, const char *device_id,
-	    struct secret *record, struct detail *d);
+			 struct secret *record, struct detail *d);
 	void (*close)(void *state);
 	enum proof proof; /* what a proof over what is read back shows */
 };
@@ -31,13 +31,13 @@ extern const struct target_ops target_file; /* file:DIR */
 
 /* ERR_REQUEST for an unknown kind. */
 enum err target_open(const char *spec, struct target **out,
-    struct detail *d) MUST_CHECK;
+		     struct detail *d) MUST_CHECK;
 const char *target_name(const struct target *t); /* "file:/abs/dir" */
 enum proof target_proof(const struct target *t);
 enum err target_write(struct target *t, const char *device_id,
-    const struct secret *record, struct detail *d) MUST_CHECK;
+		      const struct secret *record, struct detail *d) MUST_CHECK;
 enum err target_read(struct target *t, const char *device_id,
-    struct secret *record, struct detail *d) MUST_CHECK;
+		     struct secret *record, struct detail *d) MUST_CHECK;
 void target_close(struct target **t);
 
 #endif

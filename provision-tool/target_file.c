@@ -49,7 +49,7 @@ file_name(const void *state)
 /* A device_id has no slash; "." and ".." get ".cbor" behind and are files. */
 static enum err
 file_path(const char *dir, const char *device_id, char path[PATH_MAX],
-    struct detail *d)
+	  struct detail *d)
 {
 	int n;
 
@@ -67,7 +67,7 @@ file_path(const char *dir, const char *device_id, char path[PATH_MAX],
 
 static enum err
 file_write(void *state, const char *device_id, const struct secret *record,
-    struct detail *d)
+	   struct detail *d)
 {
 	char path[PATH_MAX];
 	enum err e;
@@ -94,7 +94,7 @@ drop_cache(const char *path)
 
 static enum err
 file_read_back(void *state, const char *device_id, struct secret *record,
-    struct detail *d)
+	       struct detail *d)
 {
 	char path[PATH_MAX];
 	enum err e;
@@ -119,12 +119,12 @@ file_close(void *state)
 }
 
 const struct target_ops target_file = {
-	.kind = "file",
-	.rest = "DIR",
-	.open = file_open,
-	.name = file_name,
-	.write = file_write,
-	.read = file_read_back,
-	.close = file_close,
-	.proof = PROOF_MEDIUM,
+    .kind = "file",
+    .rest = "DIR",
+    .open = file_open,
+    .name = file_name,
+    .write = file_write,
+    .read = file_read_back,
+    .close = file_close,
+    .proof = PROOF_MEDIUM,
 };

@@ -75,8 +75,7 @@ issuer_ok(const char *s)
 	size_t n;
 
 	for (n = 0; s[n] != '\0'; n++) {
-		if (s[n] <= ' ' || s[n] >= 0x7f || s[n] == '"' ||
-		    s[n] == '\\')
+		if (s[n] <= ' ' || s[n] >= 0x7f || s[n] == '"' || s[n] == '\\')
 			return 0;
 	}
 	return n > 0 && n <= ISSUER_MAX;
@@ -93,8 +92,8 @@ peer_ok(const struct record *r, uint32_t i)
 			return 0;
 	}
 	return text_ok(p->audience, LOWER ".-", 1, NAME_MAX_LEN) &&
-	    text_ok(p->host, ALNUM ".:-", 1, 253) && p->port > 0 &&
-	    text_ok(p->identity, ALNUM "-_", PSKID_LEN, PSKID_LEN);
+	       text_ok(p->host, ALNUM ".:-", 1, 253) && p->port > 0 &&
+	       text_ok(p->identity, ALNUM "-_", PSKID_LEN, PSKID_LEN);
 }
 
 static int
@@ -137,8 +136,8 @@ put_octets(struct out *o, const void *p, size_t len)
 static void
 put_bytes(struct out *o, const void *p, size_t len)
 {
-	o->len += cbor_encode_bytestring_start(len, o->p + o->len,
-	    o->size - o->len);
+	o->len +=
+	    cbor_encode_bytestring_start(len, o->p + o->len, o->size - o->len);
 	put_octets(o, p, len);
 }
 
@@ -146,15 +145,14 @@ static void
 put_text(struct out *o, const char *s)
 {
 	o->len += cbor_encode_string_start(strlen(s), o->p + o->len,
-	    o->size - o->len);
+					   o->size - o->len);
 	put_octets(o, s, strlen(s));
 }
 
 static void
 put_array(struct out *o, size_t n)
 {
-	o->len += cbor_encode_array_start(n, o->p + o->len,
-	    o->size - o->len);
+	o->len += cbor_encode_array_start(n, o->p + o->len, o->size - o->len);
 }
 
 static void
@@ -210,7 +208,7 @@ put_record(struct out *o, const struct record *r)
 	put_uint(o, M_CHECKSUM);
 	/* the checksum covers all before its own octets: the head too */
 	o->len += cbor_encode_bytestring_start(CRC_LEN, o->p + o->len,
-	    o->size - o->len);
+					       o->size - o->len);
 	crc_octets(o->p, o->len, crc);
 	put_octets(o, crc, CRC_LEN);
 }
@@ -218,7 +216,7 @@ put_record(struct out *o, const struct record *r)
 enum err
 record_encode(const struct record *r, struct secret *out)
 {
-	struct secret room = { 0 };
+	struct secret room = {0};
 	struct out o;
 	enum err e;
 
@@ -226,7 +224,7 @@ record_encode(const struct record *r, struct secret *out)
 		return ERR_RECORD;
 	if ((e = secret_resize(&room, RECORD_MAX)) != ERR_OK)
 		return e;
-	o = (struct out){ .p = room.p, .size = room.len };
+	o = (struct out){.p = room.p, .size = room.len};
 	put_record(&o, r);
 	e = secret_set(out, o.p, o.len);
 	secret_free(&room);
@@ -243,51 +241,51 @@ struct item {
 static void
 on_uint8(void *ctx, uint8_t v)
 {
-	*(struct item *)ctx = (struct item){ .type = I_UINT, .value = v };
+	*(struct item *)ctx = (struct item){.type = I_UINT, .value = v};
 }
 
 static void
 on_uint16(void *ctx, uint16_t v)
 {
-	*(struct item *)ctx = (struct item){ .type = I_UINT, .value = v };
+	*(struct item *)ctx = (struct item){.type = I_UINT, .value = v};
 }
 
 static void
 on_uint32(void *ctx, uint32_t v)
 {
-	*(struct item *)ctx = (struct item){ .type = I_UINT, .value = v };
+	*(struct item *)ctx = (struct item){.type = I_UINT, .value = v};
 }
 
 static void
 on_negint8(void *ctx, uint8_t v)
 {
-	*(struct item *)ctx = (struct item){ .type = I_NINT, .value = v };
+	*(struct item *)ctx = (struct item){.type = I_NINT, .value = v};
 }
 
 static void
 on_bytes(void *ctx, cbor_data p, size_t len)
 {
 	*(struct item *)ctx =
-	    (struct item){ .type = I_BYTES, .value = len, .p = p };
+	    (struct item){.type = I_BYTES, .value = len, .p = p};
 }
 
 static void
 on_text(void *ctx, cbor_data p, size_t len)
 {
 	*(struct item *)ctx =
-	    (struct item){ .type = I_TEXT, .value = len, .p = p };
+	    (struct item){.type = I_TEXT, .value = len, .p = p};
 }
 
 static void
 on_array(void *ctx, size_t n)
 {
-	*(struct item *)ctx = (struct item){ .type = I_ARRAY, .value = n };
+	*(struct item *)ctx = (struct item){.type = I_ARRAY, .value = n};
 }
 
 static void
 on_map(void *ctx, size_t n)
 {
-	*(struct item *)ctx = (struct item){ .type = I_MAP, .value = n };
+	*(struct item *)ctx = (struct item){.type = I_MAP, .value = n};
 }
 
 /* What is read; an error sticks. */
@@ -302,7 +300,7 @@ next(struct in *in, int type)
 {
 	struct cbor_callbacks on = cbor_empty_callbacks;
 	struct cbor_decoder_result res;
-	struct item item = { .type = I_NONE };
+	struct item item = {.type = I_NONE};
 
 	on.uint8 = on_uint8;
 	on.uint16 = on_uint16;
@@ -322,7 +320,7 @@ next(struct in *in, int type)
 		}
 	}
 	in->bad = 1;
-	return (struct item){ .type = I_NONE };
+	return (struct item){.type = I_NONE};
 }
 
 static void
@@ -383,11 +381,11 @@ get_peers(struct in *in, struct record *r)
 	for (i = 0; i < n && !in->bad; i++) {
 		expect(in, I_ARRAY, 4);
 		get_text(in, r->peers[i].audience,
-		    sizeof(r->peers[i].audience));
+			 sizeof(r->peers[i].audience));
 		get_text(in, r->peers[i].host, sizeof(r->peers[i].host));
 		r->peers[i].port = (uint16_t)get_uint(in, UINT16_MAX);
 		get_text(in, r->peers[i].identity,
-		    sizeof(r->peers[i].identity));
+			 sizeof(r->peers[i].identity));
 		r->npeers++;
 	}
 }
@@ -417,7 +415,7 @@ get_record(struct in *in, struct record *r)
 static enum err
 check_canonical(const struct record *r, const void *p, size_t len)
 {
-	struct secret again = { 0 };
+	struct secret again = {0};
 	enum err e;
 
 	e = record_encode(r, &again);
@@ -428,37 +426,36 @@ check_canonical(const struct record *r, const void *p, size_t len)
 }
 
 enum err
-record_decode(const void *p, size_t len, struct record *out,
-    struct detail *d)
+record_decode(const void *p, size_t len, struct record *out, struct detail *d)
 {
 	const unsigned char *octets = p;
-	struct in in = { .p = p, .len = len };
+	struct in in = {.p = p, .len = len};
 	struct record r;
 	unsigned char crc[CRC_LEN];
 	enum err e = ERR_RECORD;
 
 	memset(&r, 0, sizeof(r));
 	if (len <= CRC_LEN || len > RECORD_MAX) {
-		detail_set(d, "identity record: length %zu, not 5 to %d",
-		    len, RECORD_MAX);
+		detail_set(d, "identity record: length %zu, not 5 to %d", len,
+			   RECORD_MAX);
 		goto out;
 	}
 	crc_octets(octets, len - CRC_LEN, crc);
 	if (memcmp(crc, octets + len - CRC_LEN, CRC_LEN) != 0) {
 		detail_set(d, "identity record: checksum wrong, the write "
-		    "was torn or the octets changed");
+			      "was torn or the octets changed");
 		goto out;
 	}
 	get_record(&in, &r);
 	if (in.bad) {
 		detail_set(d, "identity record: wrong item before octet %zu",
-		    len - in.len);
+			   len - in.len);
 		goto out;
 	}
 	e = check_canonical(&r, p, len);
 	if (e == ERR_RECORD)
 		detail_set(d, "identity record: not the canonical encoding "
-		    "of a valid record");
+			      "of a valid record");
 	if (e == ERR_OK)
 		*out = r;
 out:

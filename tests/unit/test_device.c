@@ -51,13 +51,13 @@ key_of(const char *hex, uint8_t out[32])
 static void
 golden(size_t i, uint8_t mem[4096], struct fealty_record *r)
 {
-	const char *hex = str(json_array_get(json_object_get(records,
-	    "records"), i), "cbor");
+	const char *hex =
+	    str(json_array_get(json_object_get(records, "records"), i), "cbor");
 
-	assert_int_equal(hex_decode_exact(hex, strlen(hex), mem,
-	    strlen(hex) / 2), ERR_OK);
+	assert_int_equal(
+	    hex_decode_exact(hex, strlen(hex), mem, strlen(hex) / 2), ERR_OK);
 	assert_int_equal(fealty_record_read(mem, strlen(hex) / 2, r),
-	    FEALTY_OK);
+			 FEALTY_OK);
 }
 
 static void
@@ -73,28 +73,26 @@ bare(json_t *v, uint8_t root[32], struct fealty_record *r)
 
 /* The function a firmware calls for that purpose, where there is one. */
 static enum fealty_status
-named(const struct fealty_record *r, const char *purpose,
-    const char *context, uint8_t out[32])
+named(const struct fealty_record *r, const char *purpose, const char *context,
+      uint8_t out[32])
 {
 	static const char *const tls[] = {
-		[FEALTY_TLS13] = "tls13-psk",
-		[FEALTY_TLS12] = "tls12-psk",
-		[FEALTY_DTLS12] = "dtls12-psk",
-		[FEALTY_DTLS13] = "dtls13-psk",
+	    [FEALTY_TLS13] = "tls13-psk",
+	    [FEALTY_TLS12] = "tls12-psk",
+	    [FEALTY_DTLS12] = "dtls12-psk",
+	    [FEALTY_DTLS13] = "dtls13-psk",
 	};
-	struct fealty_peer peer = { .audience = { context,
-	    strlen(context) } };
+	struct fealty_peer peer = {.audience = {context, strlen(context)}};
 	int i;
 
 	for (i = 0; i < 4; i++) {
 		if (strcmp(tls[i], purpose) == 0)
 			return fealty_psk(PORT, r, &peer, (enum fealty_tls)i,
-			    out);
+					  out);
 	}
 	if (strcmp(purpose, "payload") == 0)
 		return fealty_payload_key(PORT, r, context, out);
-	return fealty_derive(PORT, r, purpose, context, strlen(context),
-	    out);
+	return fealty_derive(PORT, r, purpose, context, strlen(context), out);
 }
 
 static void
@@ -113,10 +111,11 @@ key_schedule_gives_the_vectors(void **state)
 		context = str(v, "context");
 		key_of(str(v, "key"), want);
 		assert_int_equal(fealty_derive(PORT, &r, str(v, "purpose"),
-		    context, strlen(context), got), FEALTY_OK);
+					       context, strlen(context), got),
+				 FEALTY_OK);
 		assert_memory_equal(got, want, 32);
 		assert_int_equal(named(&r, str(v, "purpose"), context, got),
-		    FEALTY_OK);
+				 FEALTY_OK);
 		assert_memory_equal(got, want, 32);
 	}
 	assert_true(i > 0);
@@ -137,11 +136,13 @@ proof_gives_the_vectors(void **state)
 		bare(v, root, &r);
 		hex = str(v, "challenge");
 		assert_true(strlen(hex) <= 128);
-		assert_int_equal(hex_decode_exact(hex, strlen(hex),
-		    challenge, strlen(hex) / 2), ERR_OK);
+		assert_int_equal(hex_decode_exact(hex, strlen(hex), challenge,
+						  strlen(hex) / 2),
+				 ERR_OK);
 		key_of(str(v, "answer"), want);
 		assert_int_equal(fealty_proof(PORT, &r, str(v, "what"),
-		    challenge, strlen(hex) / 2, got), FEALTY_OK);
+					      challenge, strlen(hex) / 2, got),
+				 FEALTY_OK);
 		assert_memory_equal(got, want, 32);
 	}
 	assert_true(i > 0);
@@ -158,29 +159,28 @@ out_of_range_arguments_give_no_key(void **state)
 	golden(0, mem, &r);
 	memset(out, 0xaa, sizeof(out));
 	assert_int_equal(fealty_derive(PORT, &r, "", NULL, 0, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
 	assert_memory_equal(out, zero, 32);
-	assert_int_equal(fealty_derive(PORT, &r, "0123456789abcdef", NULL, 0,
-	    out), FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_derive(PORT, &r, "0123456789abcdef", NULL, 0, out),
+	    FEALTY_E_ARG);
 	assert_int_equal(fealty_derive(PORT, &r, "proof", big, 65, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
 	assert_int_equal(fealty_psk(PORT, &r, NULL, FEALTY_TLS13, out),
-	    FEALTY_E_ARG);
-	assert_int_equal(fealty_payload_key(PORT, &r, "", out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
+	assert_int_equal(fealty_payload_key(PORT, &r, "", out), FEALTY_E_ARG);
 	memset(out, 0xaa, sizeof(out));
 	assert_int_equal(fealty_proof(PORT, &r, "burn", big, 0, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
 	assert_memory_equal(out, zero, 32);
 	assert_int_equal(fealty_proof(PORT, &r, "burn", big, 65, out),
-	    FEALTY_E_ARG);
-	assert_int_equal(fealty_proof(PORT, &r, "", big, 8, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
+	assert_int_equal(fealty_proof(PORT, &r, "", big, 8, out), FEALTY_E_ARG);
 	assert_int_equal(fealty_proof(PORT, &r, "burnburnb", big, 8, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
 	memset(&r, 0, sizeof(r));
 	assert_int_equal(fealty_derive(PORT, &r, "proof", NULL, 0, out),
-	    FEALTY_E_ARG);
+			 FEALTY_E_ARG);
 }
 
 /* Decoded and its HS256 checked by libjwt under the vectors' way to K. */
@@ -191,11 +191,10 @@ check_jwt(const struct fealty_record *r, const char *text)
 	jwt_t *jwt = NULL;
 
 	assert_int_equal(fealty_derive(PORT, r, "assertion", NULL, 0, key),
-	    FEALTY_OK);
+			 FEALTY_OK);
 	assert_int_equal(jwt_decode(&jwt, text, key, sizeof(key)), 0);
 	assert_int_equal(jwt_get_alg(jwt), JWT_ALG_HS256);
-	assert_string_equal(jwt_get_header(jwt, "typ"),
-	    "JWT");
+	assert_string_equal(jwt_get_header(jwt, "typ"), "JWT");
 	return jwt;
 }
 
@@ -212,7 +211,7 @@ assert_claim(jwt_t *jwt, const char *name, const struct fealty_text *t)
 static void
 assertion_with_clock_is_read_by_libjwt(void **state)
 {
-	struct fealty_assertion a = { .now = 1795000000, .life = 60 };
+	struct fealty_assertion a = {.now = 1795000000, .life = 60};
 	struct fealty_record r;
 	char out[FEALTY_ASSERTION_SIZE], identity[45];
 	uint8_t mem[4096];
@@ -222,8 +221,9 @@ assertion_with_clock_is_read_by_libjwt(void **state)
 	(void)state;
 	for (i = 0; i < 3; i += 2) {
 		golden(i, mem, &r);
-		assert_int_equal(fealty_assertion(PORT, &r, &a, out,
-		    sizeof(out), &len), FEALTY_OK);
+		assert_int_equal(
+		    fealty_assertion(PORT, &r, &a, out, sizeof(out), &len),
+		    FEALTY_OK);
 		assert_int_equal(strlen(out), len);
 		jwt = check_jwt(&r, out);
 		assert_claim(jwt, "iss", &r.device_id);
@@ -233,7 +233,8 @@ assertion_with_clock_is_read_by_libjwt(void **state)
 		assert_int_equal(jwt_get_grant_int(jwt, "exp"), 1795000060);
 		assert_null(jwt_get_grant(jwt, "nonce"));
 		assert_int_equal(fealty_text_copy(&r.peers[0].identity,
-		    identity, sizeof(identity)), FEALTY_OK);
+						  identity, sizeof(identity)),
+				 FEALTY_OK);
 		assert_string_equal(jwt_get_header(jwt, "kid"), identity);
 		jwt_free(jwt);
 	}
@@ -242,7 +243,7 @@ assertion_with_clock_is_read_by_libjwt(void **state)
 static void
 assertion_without_clock_carries_the_nonce(void **state)
 {
-	struct fealty_assertion a = { .nonce = "abc_DEF-123.~" };
+	struct fealty_assertion a = {.nonce = "abc_DEF-123.~"};
 	struct fealty_record r;
 	char out[FEALTY_ASSERTION_SIZE];
 	uint8_t mem[4096];
@@ -251,8 +252,8 @@ assertion_without_clock_carries_the_nonce(void **state)
 
 	(void)state;
 	golden(0, mem, &r);
-	assert_int_equal(fealty_assertion(PORT, &r, &a, out, sizeof(out),
-	    &len), FEALTY_OK);
+	assert_int_equal(fealty_assertion(PORT, &r, &a, out, sizeof(out), &len),
+			 FEALTY_OK);
 	jwt = check_jwt(&r, out);
 	assert_string_equal(jwt_get_grant(jwt, "nonce"), a.nonce);
 	assert_int_equal(jwt_get_grant_int(jwt, "iat"), -1); /* none */
@@ -263,7 +264,7 @@ assertion_without_clock_carries_the_nonce(void **state)
 static void
 no_two_assertions_have_the_same_jti(void **state)
 {
-	struct fealty_assertion a = { .now = 1, .life = 1 };
+	struct fealty_assertion a = {.now = 1, .life = 1};
 	struct fealty_record r;
 	char out[FEALTY_ASSERTION_SIZE], jti[64][65];
 	uint8_t mem[4096];
@@ -273,8 +274,9 @@ no_two_assertions_have_the_same_jti(void **state)
 	(void)state;
 	golden(0, mem, &r);
 	for (i = 0; i < 64; i++) {
-		assert_int_equal(fealty_assertion(PORT, &r, &a, out,
-		    sizeof(out), &len), FEALTY_OK);
+		assert_int_equal(
+		    fealty_assertion(PORT, &r, &a, out, sizeof(out), &len),
+		    FEALTY_OK);
 		jwt = check_jwt(&r, out);
 		assert_true(strlen(jwt_get_grant(jwt, "jti")) >= 22);
 		assert_true(strlen(jwt_get_grant(jwt, "jti")) <= 64);
@@ -289,20 +291,20 @@ static void
 assertion_refuses_what_authd_would_or_json_breaks(void **state)
 {
 	static const struct fealty_assertion bad[] = {
-		{ .now = 0, .life = 60 },
-		{ .now = -1, .life = 60 },
-		{ .now = INT64_MAX, .life = 60 },
-		{ .now = 1795000000, .life = 0 },
-		{ .now = 1795000000, .life = 61 },
-		{ .nonce = "" },
-		{ .nonce = "a\"b" },
-		{ .nonce = "a\\b" },
-		{ .nonce = "a b" },
-		{ .nonce = "a\nb" },
-		{ .nonce = "\xc3\xa4" },
-		{ .nonce = "0123456789abcdef0123456789abcdef0123456789abcdef"
-		    "0123456789abcdef0123456789abcdef0123456789abcdef"
-		    "0123456789abcdef0123456789abcdef0" },
+	    {.now = 0, .life = 60},
+	    {.now = -1, .life = 60},
+	    {.now = INT64_MAX, .life = 60},
+	    {.now = 1795000000, .life = 0},
+	    {.now = 1795000000, .life = 61},
+	    {.nonce = ""},
+	    {.nonce = "a\"b"},
+	    {.nonce = "a\\b"},
+	    {.nonce = "a b"},
+	    {.nonce = "a\nb"},
+	    {.nonce = "\xc3\xa4"},
+	    {.nonce = "0123456789abcdef0123456789abcdef0123456789abcdef"
+		      "0123456789abcdef0123456789abcdef0123456789abcdef"
+		      "0123456789abcdef0123456789abcdef0"},
 	};
 	struct fealty_record r;
 	char out[FEALTY_ASSERTION_SIZE];
@@ -312,14 +314,17 @@ assertion_refuses_what_authd_would_or_json_breaks(void **state)
 	(void)state;
 	golden(0, mem, &r);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(fealty_assertion(PORT, &r, &bad[i], out,
-		    sizeof(out), &len), FEALTY_E_ARG);
+		assert_int_equal(
+		    fealty_assertion(PORT, &r, &bad[i], out, sizeof(out), &len),
+		    FEALTY_E_ARG);
 		assert_int_equal(out[0], '\0');
 	}
 	golden(1, mem, &r); /* has no peer "authority" */
-	assert_int_equal(fealty_assertion(PORT, &r,
-	    &(struct fealty_assertion){ .now = 1, .life = 1 }, out,
-	    sizeof(out), &len), FEALTY_E_PEER);
+	assert_int_equal(
+	    fealty_assertion(PORT, &r,
+			     &(struct fealty_assertion){.now = 1, .life = 1},
+			     out, sizeof(out), &len),
+	    FEALTY_E_PEER);
 }
 
 /* The longest record that has an authority, and the longest nonce. */
@@ -327,7 +332,7 @@ static void
 longest_assertion_fits_and_no_smaller_buffer_overflows(void **state)
 {
 	static char issuer[255], id[64], nonce[FEALTY_NONCE_MAX + 1];
-	struct fealty_assertion a = { .nonce = nonce };
+	struct fealty_assertion a = {.nonce = nonce};
 	struct fealty_record r;
 	uint8_t mem[4096];
 	char *out;
@@ -338,18 +343,20 @@ longest_assertion_fits_and_no_smaller_buffer_overflows(void **state)
 	memset(issuer, 'i', sizeof(issuer));
 	memset(id, 'd', sizeof(id));
 	memset(nonce, 'n', sizeof(nonce) - 1);
-	r.issuer = (struct fealty_text){ issuer, sizeof(issuer) };
-	r.device_id = (struct fealty_text){ id, sizeof(id) };
+	r.issuer = (struct fealty_text){issuer, sizeof(issuer)};
+	r.device_id = (struct fealty_text){id, sizeof(id)};
 	out = malloc(FEALTY_ASSERTION_SIZE);
 	assert_non_null(out);
-	assert_int_equal(fealty_assertion(PORT, &r, &a, out,
-	    FEALTY_ASSERTION_SIZE, &need), FEALTY_OK);
+	assert_int_equal(
+	    fealty_assertion(PORT, &r, &a, out, FEALTY_ASSERTION_SIZE, &need),
+	    FEALTY_OK);
 	free(out);
 	for (size = 0; size <= need; size++) {
 		out = malloc(size == 0 ? 1 : size);
 		assert_non_null(out);
-		assert_int_equal(fealty_assertion(PORT, &r, &a, out, size,
-		    &len), FEALTY_E_SPACE);
+		assert_int_equal(
+		    fealty_assertion(PORT, &r, &a, out, size, &len),
+		    FEALTY_E_SPACE);
 		for (i = 0; i < size; i++)
 			assert_int_equal(out[i], 0);
 		free(out);
@@ -358,7 +365,7 @@ longest_assertion_fits_and_no_smaller_buffer_overflows(void **state)
 	out = malloc(need + 1);
 	assert_non_null(out);
 	assert_int_equal(fealty_assertion(PORT, &r, &a, out, need + 1, &len),
-	    FEALTY_OK);
+			 FEALTY_OK);
 	assert_int_equal(len, need);
 	free(out);
 }
@@ -369,8 +376,8 @@ struct failing {
 };
 
 static int
-failing_hmac(void *ctx, const uint8_t *key, size_t keylen,
-    const uint8_t *msg, size_t len, uint8_t out[32])
+failing_hmac(void *ctx, const uint8_t *key, size_t keylen, const uint8_t *msg,
+	     size_t len, uint8_t out[32])
 {
 	struct failing *f = ctx;
 
@@ -394,9 +401,8 @@ failing_port_at_any_call_gives_nothing(void **state)
 {
 	static const uint8_t zero[FEALTY_ASSERTION_SIZE];
 	struct failing f;
-	struct fealty_device_port port = { failing_hmac, failing_random,
-		&f };
-	struct fealty_assertion a = { .now = 1, .life = 1 };
+	struct fealty_device_port port = {failing_hmac, failing_random, &f};
+	struct fealty_assertion a = {.now = 1, .life = 1};
 	struct fealty_record r;
 	char out[FEALTY_ASSERTION_SIZE];
 	uint8_t mem[4096], key[32];
@@ -408,28 +414,29 @@ failing_port_at_any_call_gives_nothing(void **state)
 	for (n = 0; n < 3; n++) { /* random, derive, sign */
 		f.left = n;
 		memset(out, 0, sizeof(out));
-		assert_int_equal(fealty_assertion(&port, &r, &a, out,
-		    sizeof(out), &len), FEALTY_E_PORT);
+		assert_int_equal(
+		    fealty_assertion(&port, &r, &a, out, sizeof(out), &len),
+		    FEALTY_E_PORT);
 		assert_memory_equal(out, zero, sizeof(out));
 	}
 	f.left = 3;
-	assert_int_equal(fealty_assertion(&port, &r, &a, out, sizeof(out),
-	    &len), FEALTY_OK);
+	assert_int_equal(
+	    fealty_assertion(&port, &r, &a, out, sizeof(out), &len), FEALTY_OK);
 	for (n = 0; n < 2; n++) {
 		f.left = n;
-		assert_int_equal(fealty_proof(&port, &r, "burn", "c", 1,
-		    key), FEALTY_E_PORT);
+		assert_int_equal(fealty_proof(&port, &r, "burn", "c", 1, key),
+				 FEALTY_E_PORT);
 		assert_memory_equal(key, zero, 32);
 	}
 	f.left = 0;
-	assert_int_equal(fealty_psk(&port, &r, &r.peers[0], FEALTY_TLS12,
-	    key), FEALTY_E_PORT);
+	assert_int_equal(fealty_psk(&port, &r, &r.peers[0], FEALTY_TLS12, key),
+			 FEALTY_E_PORT);
 	assert_memory_equal(key, zero, 32);
 }
 
 static int
-hardware_hmac(void *ctx, const uint8_t *key, size_t keylen,
-    const uint8_t *msg, size_t len, uint8_t out[32])
+hardware_hmac(void *ctx, const uint8_t *key, size_t keylen, const uint8_t *msg,
+	      size_t len, uint8_t out[32])
 {
 	if (key == NULL) {
 		key = ctx;
@@ -441,29 +448,29 @@ hardware_hmac(void *ctx, const uint8_t *key, size_t keylen,
 static void
 key_kept_in_hardware_gives_the_same_answers(void **state)
 {
-	struct fealty_device_port port = { hardware_hmac, NULL, NULL };
+	struct fealty_device_port port = {hardware_hmac, NULL, NULL};
 	struct fealty_record r;
 	uint8_t mem[4096], root[32], soft[32], hard[32];
 
 	(void)state;
 	golden(0, mem, &r);
 	assert_int_equal(fealty_proof(PORT, &r, "rotate", "c", 1, soft),
-	    FEALTY_OK);
+			 FEALTY_OK);
 	memcpy(root, r.key, 32);
 	port.ctx = root;
 	r.key = NULL;
 	assert_int_equal(fealty_proof(&port, &r, "rotate", "c", 1, hard),
-	    FEALTY_OK);
+			 FEALTY_OK);
 	assert_memory_equal(soft, hard, 32);
 	/* and the host's port has no such key */
 	assert_int_equal(fealty_proof(PORT, &r, "rotate", "c", 1, hard),
-	    FEALTY_E_PORT);
+			 FEALTY_E_PORT);
 }
 
 static void
 texts_are_copied_whole_or_not(void **state)
 {
-	struct fealty_text t = { "abc", 3 };
+	struct fealty_text t = {"abc", 3};
 	char out[4];
 
 	(void)state;
@@ -478,20 +485,18 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(key_schedule_gives_the_vectors),
-		cmocka_unit_test(proof_gives_the_vectors),
-		cmocka_unit_test(out_of_range_arguments_give_no_key),
-		cmocka_unit_test(assertion_with_clock_is_read_by_libjwt),
-		cmocka_unit_test(assertion_without_clock_carries_the_nonce),
-		cmocka_unit_test(no_two_assertions_have_the_same_jti),
-		cmocka_unit_test(
-		    assertion_refuses_what_authd_would_or_json_breaks),
-		cmocka_unit_test(
-		    longest_assertion_fits_and_no_smaller_buffer_overflows),
-		cmocka_unit_test(failing_port_at_any_call_gives_nothing),
-		cmocka_unit_test(
-		    key_kept_in_hardware_gives_the_same_answers),
-		cmocka_unit_test(texts_are_copied_whole_or_not),
+	    cmocka_unit_test(key_schedule_gives_the_vectors),
+	    cmocka_unit_test(proof_gives_the_vectors),
+	    cmocka_unit_test(out_of_range_arguments_give_no_key),
+	    cmocka_unit_test(assertion_with_clock_is_read_by_libjwt),
+	    cmocka_unit_test(assertion_without_clock_carries_the_nonce),
+	    cmocka_unit_test(no_two_assertions_have_the_same_jti),
+	    cmocka_unit_test(assertion_refuses_what_authd_would_or_json_breaks),
+	    cmocka_unit_test(
+		longest_assertion_fits_and_no_smaller_buffer_overflows),
+	    cmocka_unit_test(failing_port_at_any_call_gives_nothing),
+	    cmocka_unit_test(key_kept_in_hardware_gives_the_same_answers),
+	    cmocka_unit_test(texts_are_copied_whole_or_not),
 	};
 
 	return cmocka_run_group_tests_name("device", tests, load, unload);

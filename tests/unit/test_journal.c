@@ -31,12 +31,11 @@ setup(void **state)
 	if (p == NULL)
 		return -1;
 	(void)snprintf(p->dir, sizeof(p->dir), "%s/j.XXXXXX",
-	    tmp == NULL || strlen(tmp) > 40 ? "/tmp" : tmp);
+		       tmp == NULL || strlen(tmp) > 40 ? "/tmp" : tmp);
 	if (mkdtemp(p->dir) == NULL)
 		return -1;
 	(void)snprintf(p->journals, sizeof(p->journals), "%s/a/b", p->dir);
-	(void)snprintf(p->file, sizeof(p->file), "%s/" FILE_NAME,
-	    p->journals);
+	(void)snprintf(p->file, sizeof(p->file), "%s/" FILE_NAME, p->journals);
 	*state = p;
 	return 0;
 }
@@ -60,7 +59,7 @@ static struct journal *
 open_journal(const struct place *p)
 {
 	struct journal *j = NULL;
-	struct detail d = { "" };
+	struct detail d = {""};
 
 	if (journal_open(p->journals, ORDER, &j, &d) != ERR_OK)
 		fail_msg("%s", d.text);
@@ -69,7 +68,7 @@ open_journal(const struct place *p)
 
 static void
 append(struct journal *j, const char *serial, const char *target,
-    const char *step)
+       const char *step)
 {
 	struct journal_entry e;
 
@@ -89,13 +88,13 @@ append(struct journal *j, const char *serial, const char *target,
 
 static void
 assert_last(struct journal *j, const char *serial, const char *target,
-    const char *step)
+	    const char *step)
 {
 	struct journal_entry e;
 
 	if (step == NULL) {
 		assert_int_equal(journal_last(j, serial, target, &e),
-		    ERR_NOT_FOUND);
+				 ERR_NOT_FOUND);
 		return;
 	}
 	assert_int_equal(journal_last(j, serial, target, &e), ERR_OK);
@@ -152,11 +151,12 @@ units_and_targets_are_kept_apart(void **state)
 static void
 serials_with_every_allowed_sign_and_odd_paths_come_back(void **state)
 {
-	static const char *const serials[] = { "a/b+c:d.e_f-g",
-		"0123456789012345678901234567890123456789012345678901234567"
-		"890123" };
-	static const char *const targets[] = { "file:/a \"b\"\\c\n\t",
-		"file:/\xc3\xa4\xe2\x82\xac" };
+	static const char *const serials[] = {
+	    "a/b+c:d.e_f-g",
+	    "0123456789012345678901234567890123456789012345678901234567"
+	    "890123"};
+	static const char *const targets[] = {"file:/a \"b\"\\c\n\t",
+					      "file:/\xc3\xa4\xe2\x82\xac"};
 	struct journal *j = open_journal(*state);
 	size_t i, k;
 
@@ -189,7 +189,7 @@ symbolic_link_in_its_place_is_not_followed(void **state)
 {
 	struct place *p = *state;
 	struct journal *j = open_journal(p);
-	struct detail d = { "" };
+	struct detail d = {""};
 
 	journal_close(&j);
 	assert_int_equal(unlink(p->file), 0);
@@ -203,9 +203,9 @@ symbolic_link_in_its_place_is_not_followed(void **state)
 static void
 crash_at_any_octet_loses_at_most_the_torn_line(void **state)
 {
-	static const char *const steps[] = { "reserve", "release", "write" };
+	static const char *const steps[] = {"reserve", "release", "write"};
 	struct place *p = *state;
-	struct buf all = { .max = 65536 };
+	struct buf all = {.max = 65536};
 	struct journal *j = open_journal(p);
 	const char *want;
 	size_t i, n, lines;
@@ -220,7 +220,7 @@ crash_at_any_octet_loses_at_most_the_torn_line(void **state)
 		want = lines == 0 ? NULL : steps[lines - 1];
 		assert_int_equal(unlink(p->file), 0);
 		assert_int_equal(file_write_atomic(p->file, 0600, all.p, n),
-		    ERR_OK);
+				 ERR_OK);
 		j = open_journal(p);
 		assert_last(j, "SN-1", "file:/x", want);
 		append(j, "SN-1", "file:/x", "prove");
@@ -245,16 +245,20 @@ write_raw(const struct place *p, const void *s, size_t len)
 static void
 lines_that_are_no_entries_are_passed_over(void **state)
 {
-	static const char *const junk[] = { "SN-1", "{}", "[\"SN-1\"]",
-		"{\"serial\":\"SN-1\"}", "\x01\x02SN-1\xff",
-		"{\"t\":\"2026-11-22T00:00:00Z\",\"order\":\"2026-11-a\","
-		"\"serial\":\"SN-1\",\"target\":\"file:/x\","
-		"\"step\":\"confirm\",\"device_id\":\"SN-1\",\"epoch\":3,"
-		"\"k\":1}",
-		"{\"t\":\"2026-11-22T00:00:00Z\",\"order\":\"2026-11-a\","
-		"\"serial\":\"SN-1\",\"target\":\"file:/x\","
-		"\"step\":\"confirm\",\"device_id\":\"SN-1\",\"epoch\":3,"
-		"\"challenge\":\"AA\"}" };
+	static const char *const junk[] = {
+	    "SN-1",
+	    "{}",
+	    "[\"SN-1\"]",
+	    "{\"serial\":\"SN-1\"}",
+	    "\x01\x02SN-1\xff",
+	    "{\"t\":\"2026-11-22T00:00:00Z\",\"order\":\"2026-11-a\","
+	    "\"serial\":\"SN-1\",\"target\":\"file:/x\","
+	    "\"step\":\"confirm\",\"device_id\":\"SN-1\",\"epoch\":3,"
+	    "\"k\":1}",
+	    "{\"t\":\"2026-11-22T00:00:00Z\",\"order\":\"2026-11-a\","
+	    "\"serial\":\"SN-1\",\"target\":\"file:/x\","
+	    "\"step\":\"confirm\",\"device_id\":\"SN-1\",\"epoch\":3,"
+	    "\"challenge\":\"AA\"}"};
 	struct place *p = *state;
 	struct journal *j = open_journal(p);
 	char nul[] = "SN-1\0SN-1";
@@ -278,7 +282,7 @@ lines_that_are_no_entries_are_passed_over(void **state)
 static void
 write_many(const struct place *p, int who)
 {
-	static const char *const steps[] = { "reserve", "release", "write" };
+	static const char *const steps[] = {"reserve", "release", "write"};
 	struct journal *j = NULL;
 	struct journal_entry e;
 	int i;
@@ -303,7 +307,7 @@ static void
 stations_processes_append_without_tearing_each_others_lines(void **state)
 {
 	struct place *p = *state;
-	struct buf all = { .max = 1 << 20 };
+	struct buf all = {.max = 1 << 20};
 	struct journal *j = open_journal(p);
 	struct journal_entry e;
 	char serial[16];
@@ -324,7 +328,7 @@ stations_processes_append_without_tearing_each_others_lines(void **state)
 	for (who = 0; who < WRITERS; who++) {
 		(void)snprintf(serial, sizeof(serial), "W-%d", who);
 		assert_int_equal(journal_last(j, serial, "file:/x", &e),
-		    ERR_OK);
+				 ERR_OK);
 		assert_string_equal(e.step, "reserve");
 	}
 	assert_int_equal(file_read(p->file, 1 << 20, &all), ERR_OK);
@@ -341,15 +345,14 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		CASE(newest_step_of_the_unit_is_remembered_across_processes),
-		CASE(units_and_targets_are_kept_apart),
-		CASE(serials_with_every_allowed_sign_and_odd_paths_come_back),
-		CASE(only_the_station_may_read_it),
-		CASE(symbolic_link_in_its_place_is_not_followed),
-		CASE(crash_at_any_octet_loses_at_most_the_torn_line),
-		CASE(lines_that_are_no_entries_are_passed_over),
-		CASE(
-	stations_processes_append_without_tearing_each_others_lines),
+	    CASE(newest_step_of_the_unit_is_remembered_across_processes),
+	    CASE(units_and_targets_are_kept_apart),
+	    CASE(serials_with_every_allowed_sign_and_odd_paths_come_back),
+	    CASE(only_the_station_may_read_it),
+	    CASE(symbolic_link_in_its_place_is_not_followed),
+	    CASE(crash_at_any_octet_loses_at_most_the_torn_line),
+	    CASE(lines_that_are_no_entries_are_passed_over),
+	    CASE(stations_processes_append_without_tearing_each_others_lines),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);

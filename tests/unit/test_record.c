@@ -62,14 +62,14 @@ fill(json_t *v, struct record *r)
 	strcpy(r->device_id, str(v, "device_id"));
 	r->epoch = (uint32_t)json_integer_value(json_object_get(v, "epoch"));
 	assert_int_equal(hex_decode_exact(str(v, "key"), 64, r->key.b, 32),
-	    ERR_OK);
+			 ERR_OK);
 	json_array_foreach(peers, i, p)
 	{
 		strcpy(r->peers[i].audience, str(p, "audience"));
 		strcpy(r->peers[i].host, str(p, "host"));
 		strcpy(r->peers[i].identity, str(p, "identity"));
-		r->peers[i].port = (uint16_t)json_integer_value(
-		    json_object_get(p, "port"));
+		r->peers[i].port =
+		    (uint16_t)json_integer_value(json_object_get(p, "port"));
 		r->npeers++;
 	}
 }
@@ -98,8 +98,8 @@ assert_same(const struct fealty_record *f, const struct record *r)
 		assert_text(&f->peers[i].host, r->peers[i].host);
 		assert_text(&f->peers[i].identity, r->peers[i].identity);
 		assert_int_equal(f->peers[i].port, r->peers[i].port);
-		assert_ptr_equal(fealty_record_peer(f,
-		    r->peers[i].audience), &f->peers[i]);
+		assert_ptr_equal(fealty_record_peer(f, r->peers[i].audience),
+				 &f->peers[i]);
 	}
 }
 
@@ -112,7 +112,7 @@ verdict(const unsigned char *p, size_t len)
 {
 	struct fealty_record f;
 	struct record r, before;
-	struct detail d = { "" };
+	struct detail d = {""};
 	enum fealty_status s;
 	enum err e;
 
@@ -137,7 +137,7 @@ verdict(const unsigned char *p, size_t len)
 static void
 golden_records_are_written_and_read_to_the_octet(void **state)
 {
-	struct secret out = { 0 };
+	struct secret out = {0};
 	struct fealty_record f;
 	struct record r, back;
 	unsigned char *p;
@@ -208,13 +208,14 @@ every_truncation_is_refused_by_host_and_device(void **state)
 static void
 every_torn_write_is_refused_by_host_and_device(void **state)
 {
-	static const unsigned char erased[] = { 0x00, 0xff };
+	static const unsigned char erased[] = {0x00, 0xff};
 	unsigned char *p, *torn;
 	size_t len, n, e;
 
 	(void)state;
-	p = octets(str(json_array_get(json_object_get(vectors, "records"),
-	    0), "cbor"), &len);
+	p = octets(
+	    str(json_array_get(json_object_get(vectors, "records"), 0), "cbor"),
+	    &len);
 	torn = malloc(len);
 	assert_non_null(torn);
 	for (e = 0; e < sizeof(erased); e++) {
@@ -222,11 +223,11 @@ every_torn_write_is_refused_by_host_and_device(void **state)
 			memset(torn, erased[e], len);
 			memcpy(torn, p, n);
 			assert_int_equal(verdict(torn, len),
-			    memcmp(torn, p, len) == 0);
+					 memcmp(torn, p, len) == 0);
 			memset(torn, erased[e], n);
 			memcpy(torn + n, p + n, len - n);
 			assert_int_equal(verdict(torn, len),
-			    memcmp(torn, p, len) == 0);
+					 memcmp(torn, p, len) == 0);
 		}
 	}
 	free(torn);
@@ -245,7 +246,7 @@ every_bit_flip_is_refused_by_host_and_device(void **state)
 	{
 		p = octets(str(v, "cbor"), &len);
 		/* of a long one, a third of the bits will do */
-		for (bit = 0; bit < len * 8; bit += len > 1000 ? 3 : 1) {
+		for (bit = 0; bit<len * 8; bit += len> 1000 ? 3 : 1) {
 			p[bit / 8] ^= (unsigned char)(1 << bit % 8);
 			assert_int_equal(verdict(p, len), 0);
 			p[bit / 8] ^= (unsigned char)(1 << bit % 8);
@@ -281,8 +282,9 @@ host_and_device_agree_on_every_changed_octet(void **state)
 	unsigned v;
 
 	(void)state;
-	p = octets(str(json_array_get(json_object_get(vectors, "records"),
-	    0), "cbor"), &len);
+	p = octets(
+	    str(json_array_get(json_object_get(vectors, "records"), 0), "cbor"),
+	    &len);
 	for (i = 0; i + 4 < len; i++) {
 		was = p[i];
 		for (v = 0; v < 256; v++) {
@@ -309,8 +311,9 @@ host_and_device_agree_on_shuffled_octets(void **state)
 	uint32_t rnd = 1;
 
 	(void)state;
-	p = octets(str(json_array_get(json_object_get(vectors, "records"),
-	    2), "cbor"), &len);
+	p = octets(
+	    str(json_array_get(json_object_get(vectors, "records"), 2), "cbor"),
+	    &len);
 	for (round = 0; round < 20000; round++) {
 		rnd = rnd * 1664525 + 1013904223;
 		from = (rnd >> 8) % (len - 4);
@@ -319,14 +322,14 @@ host_and_device_agree_on_shuffled_octets(void **state)
 		piece = 1 + rnd % 16;
 		if (from + piece > len - 4 || to + piece > len - 4)
 			continue;
-		n = round % 3 == 0 ? len - piece : round % 3 == 1 ?
-		    len + piece : len;
+		n = round % 3 == 0   ? len - piece
+		    : round % 3 == 1 ? len + piece
+				     : len;
 		q = malloc(n);
 		assert_non_null(q);
 		memcpy(q, p, n < len ? n : len);
 		if (n < len)
-			memcpy(q + from, p + from + piece,
-			    len - from - piece);
+			memcpy(q + from, p + from + piece, len - from - piece);
 		else if (n > len)
 			memcpy(q + to + piece, p + to, len - to);
 		else
@@ -341,7 +344,7 @@ host_and_device_agree_on_shuffled_octets(void **state)
 static void
 refuse(const struct record *r)
 {
-	struct secret out = { 0 };
+	struct secret out = {0};
 
 	assert_int_equal(record_encode(r, &out), ERR_RECORD);
 	assert_int_equal(out.len, 0);
@@ -401,24 +404,19 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-		    golden_records_are_written_and_read_to_the_octet),
-		cmocka_unit_test(
-		    every_malformed_vector_is_refused_by_host_and_device),
-		cmocka_unit_test(
-		    every_truncation_is_refused_by_host_and_device),
-		cmocka_unit_test(
-		    every_torn_write_is_refused_by_host_and_device),
-		cmocka_unit_test(
-		    every_bit_flip_is_refused_by_host_and_device),
-		cmocka_unit_test(
-		    host_and_device_agree_on_every_changed_octet),
-		cmocka_unit_test(host_and_device_agree_on_shuffled_octets),
-		cmocka_unit_test(what_no_reader_takes_is_never_written),
-		cmocka_unit_test(
-	    lengths_out_of_bounds_are_refused_before_anything_is_read),
+	    cmocka_unit_test(golden_records_are_written_and_read_to_the_octet),
+	    cmocka_unit_test(
+		every_malformed_vector_is_refused_by_host_and_device),
+	    cmocka_unit_test(every_truncation_is_refused_by_host_and_device),
+	    cmocka_unit_test(every_torn_write_is_refused_by_host_and_device),
+	    cmocka_unit_test(every_bit_flip_is_refused_by_host_and_device),
+	    cmocka_unit_test(host_and_device_agree_on_every_changed_octet),
+	    cmocka_unit_test(host_and_device_agree_on_shuffled_octets),
+	    cmocka_unit_test(what_no_reader_takes_is_never_written),
+	    cmocka_unit_test(
+		lengths_out_of_bounds_are_refused_before_anything_is_read),
 	};
 
 	return cmocka_run_group_tests_name("identity record", tests, load,
-	    unload);
+					   unload);
 }

@@ -37,7 +37,7 @@ const char *fealty_status_text(enum fealty_status s);
  */
 struct fealty_device_port {
 	int (*hmac_sha256)(void *ctx, const uint8_t *key, size_t keylen,
-	    const uint8_t *msg, size_t len, uint8_t out[32]);
+			   const uint8_t *msg, size_t len, uint8_t out[32]);
 	int (*random)(void *ctx, uint8_t *out, size_t len);
 	void *ctx;
 };
@@ -45,7 +45,7 @@ struct fealty_device_port {
 #define FEALTY_KEY_LEN 32
 #define FEALTY_RECORD_MAX 4096
 #define FEALTY_PEERS_MAX 9
-#define FEALTY_ID_MAX 64	 /* of a device_id and an audience */
+#define FEALTY_ID_MAX 64 /* of a device_id and an audience */
 #define FEALTY_HOST_MAX 253
 #define FEALTY_ISSUER_MAX 255
 #define FEALTY_IDENTITY_LEN 44
@@ -58,7 +58,7 @@ struct fealty_text {
 };
 struct fealty_peer {
 	struct fealty_text audience;
-	struct fealty_text host; /* name or IP address */
+	struct fealty_text host;     /* name or IP address */
 	struct fealty_text identity; /* PSK identity, FEALTY_IDENTITY_LEN */
 	uint16_t port;
 };
@@ -81,13 +81,13 @@ struct fealty_record {
  * Where the key lives in hardware, set out->key to NULL afterwards.
  */
 enum fealty_status fealty_record_read(const void *p, size_t len,
-    struct fealty_record *out);
+				      struct fealty_record *out);
 /* The peer of that audience (NUL-terminated), or NULL. */
 const struct fealty_peer *fealty_record_peer(const struct fealty_record *r,
-    const char *audience);
+					     const char *audience);
 /* t with a NUL to out; FEALTY_E_SPACE when size is less than t->len + 1. */
 enum fealty_status fealty_text_copy(const struct fealty_text *t, char *out,
-    size_t size);
+				    size_t size);
 /* Overwrite, such that no compiler takes it away. */
 void fealty_wipe(void *p, size_t len);
 
@@ -98,28 +98,27 @@ void fealty_wipe(void *p, size_t len);
  * purpose is 1 to 15 characters, context 0 to 64 octets.
  */
 enum fealty_status fealty_derive(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *purpose, const void *context,
-    size_t contextlen, uint8_t out[FEALTY_KEY_LEN]);
+				 const struct fealty_record *r,
+				 const char *purpose, const void *context,
+				 size_t contextlen,
+				 uint8_t out[FEALTY_KEY_LEN]);
 
 /* The protocols whose pre-shared keys differ (RFC 9257). */
-enum fealty_tls {
-	FEALTY_TLS13,
-	FEALTY_TLS12,
-	FEALTY_DTLS12,
-	FEALTY_DTLS13
-};
+enum fealty_tls { FEALTY_TLS13, FEALTY_TLS12, FEALTY_DTLS12, FEALTY_DTLS13 };
 /*
  * The pre-shared key towards peer, which must be one of r. TLS 1.3: external
  * PSK, psk_dhe_ke only, a SHA-256 suite. TLS 1.2: ECDHE-PSK. The PSK
  * identity is peer->identity. Wipe out when the handshake is over.
  */
 enum fealty_status fealty_psk(const struct fealty_device_port *port,
-    const struct fealty_record *r, const struct fealty_peer *peer,
-    enum fealty_tls tls, uint8_t out[FEALTY_KEY_LEN]);
+			      const struct fealty_record *r,
+			      const struct fealty_peer *peer,
+			      enum fealty_tls tls, uint8_t out[FEALTY_KEY_LEN]);
 /* The key of end-to-end protected payloads for service. */
 enum fealty_status fealty_payload_key(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *service,
-    uint8_t out[FEALTY_KEY_LEN]);
+				      const struct fealty_record *r,
+				      const char *service,
+				      uint8_t out[FEALTY_KEY_LEN]);
 
 /*
  * The answer to a challenge of the authority: HMAC-SHA-256 under the "proof"
@@ -127,8 +126,9 @@ enum fealty_status fealty_payload_key(const struct fealty_device_port *port,
  * octets.
  */
 enum fealty_status fealty_proof(const struct fealty_device_port *port,
-    const struct fealty_record *r, const char *what, const void *challenge,
-    size_t len, uint8_t answer[32]);
+				const struct fealty_record *r, const char *what,
+				const void *challenge, size_t len,
+				uint8_t answer[32]);
 
 /*
  * A client assertion (RFC 7523) for the authority's token endpoint: compact
@@ -150,8 +150,9 @@ struct fealty_assertion {
 	const char *nonce; /* or NULL */
 };
 enum fealty_status fealty_assertion(const struct fealty_device_port *port,
-    const struct fealty_record *r, const struct fealty_assertion *a,
-    char *out, size_t size, size_t *outlen);
+				    const struct fealty_record *r,
+				    const struct fealty_assertion *a, char *out,
+				    size_t size, size_t *outlen);
 
 #ifdef __cplusplus
 }
