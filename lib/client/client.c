@@ -91,9 +91,14 @@ set_bearer(struct client *c, const struct secret *credential)
 {
 	static const char head[] = "Authorization: Bearer ";
 	enum err e;
+	size_t i;
 
 	if (credential == NULL || credential->len == 0)
 		return ERR_OK;
+	/* It goes into a header line: nothing that could end one. */
+	for (i = 0; i < credential->len; i++)
+		if (credential->p[i] < 0x21 || credential->p[i] > 0x7e)
+			return ERR_CONFIG;
 	e = secret_resize(&c->bearer, sizeof(head) + credential->len);
 	if (e != ERR_OK)
 		return e;
@@ -298,7 +303,8 @@ prepare(struct client *c, const char *method, const char *url,
 static int
 never_sent(CURLcode rc)
 {
-	return rc == CURLE_COULDNT_CONNECT || rc == CURLE_COULDNT_RESOLVE_HOST;
+	return rc == CURLE_COULDNT_CONNECT ||
+	    rc == CURLE_COULDNT_RESOLVE_HOST || rc == CURLE_SSL_CONNECT_ERROR;
 }
 
 static int
@@ -409,7 +415,11 @@ client_call(struct client *c, const char *method, const char *path,
 		e = p.err != ERR_OK ? p.err : ERR_INTERNAL;
 		goto out;
 	}
+	if (answer == NULL)
+		goto out;
 	buf_reset(answer);
+	if (answer->max == 0)
+		answer->max = c->answer_max;
 	e = raw.len > 0 ? buf_add(answer, raw.p, raw.len) : ERR_OK;
 out:
 	if (why != NULL && e != ERR_OK) {

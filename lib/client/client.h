@@ -25,7 +25,8 @@ enum err client_new(const struct client_conf *conf, struct client **out)
 void client_free(struct client **c);
 /*
  * One request. body NULL: none; type NULL: application/json. answer is
- * reset and gets the body of a 2xx. Otherwise the error of the problem
+ * reset and gets the body of a 2xx (at most its max, answer_max when that is
+ * 0; NULL: not wanted). Otherwise the error of the problem
  * document, told in *why (NULL is fine). Transient failures (no connection,
  * 429, 503) of any method are tried again with jitter, honouring
  * Retry-After, unless the method is POST and the request may have been

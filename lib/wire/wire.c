@@ -1,84 +1,88 @@
 #include "lib/wire/wire.h"
 
+#include <malloc.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/b64url.h"
 #include "lib/base/parse.h"
+#include "lib/model/names.h"
+
+#define OCTETS_MAX 512
 
 /*
- * jansson's memory holds keys and credentials on their way to and from the
- * wire, so each block remembers its size and is wiped when freed.
+ * By the size that malloc gave, so that memory from here may be freed by the
+ * plain free() of a library that does not ask for jansson's.
  */
-union block {
-	size_t size;
-	max_align_t align;
-};
-
-static void *
-wiping_malloc(size_t size)
-{
-	union block *b;
-
-	if (size > SIZE_MAX - sizeof(*b))
-		return NULL;
-	b = malloc(sizeof(*b) + size);
-	if (b == NULL)
-		return NULL;
-	b->size = size;
-	return b + 1;
-}
-
 static void
 wiping_free(void *p)
 {
-	union block *b = p;
-
-	if (b == NULL)
-		return;
-	b--;
-	wipe(b, sizeof(*b) + b->size);
-	free(b);
+	if (p != NULL)
+		wipe(p, malloc_usable_size(p));
+	free(p);
 }
 
 void
 wire_init(void)
 {
-	json_set_alloc_funcs(wiping_malloc, wiping_free);
-	/* Hash seeds are made at the first object: once, before threads. */
-	json_object_seed(0);
+	json_set_alloc_funcs(malloc, wiping_free);
 }
 
-void
-jin_open(struct jin *in, const char *text, size_t len, struct detail *d)
+static void
+start(struct jin *in, struct detail *d)
 {
-	json_error_t why;
-
 	memset(in, 0, sizeof(*in));
 	in->d = d;
-	in->o = json_loadb(text != NULL ? text : "", len,
-	    JSON_REJECT_DUPLICATES, &why);
-	if (in->o == NULL)
-		jin_fail(in, ERR_JSON, "not JSON at line %d, column %d",
-		    why.line, why.column);
-	else if (!json_is_object(in->o))
-		jin_fail(in, ERR_JSON, "the body is no JSON object");
+	in->err = ERR_OK;
 }
 
 void
 jin_fail(struct jin *in, enum err e, const char *fmt, ...)
 {
-	char text[200];
+	char text[sizeof(in->d->text)];
 	va_list ap;
 
 	if (in->err != ERR_OK)
 		return;
 	in->err = e;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	detail_set(in->d, "%s", text);
+}
+
+void
+jin_value(struct jin *in, json_t *o, struct detail *d)
+{
+	start(in, d);
+	if (json_is_object(o))
+		in->o = json_incref(o);
+	else
+		jin_fail(in, ERR_JSON, "not an object");
+}
+
+void
+jin_open(struct jin *in, const char *text, size_t len, struct detail *d)
+{
+	json_error_t je;
+	json_t *o;
+
+	start(in, d);
+	o = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+	if (json_is_object(o)) {
+		in->o = o;
+		return;
+	}
+	json_decref(o);
+	if (o == NULL && json_error_code(&je) == json_error_out_of_memory)
+		jin_fail(in, ERR_NOMEM, "out of memory");
+	else if (o == NULL &&
+	    json_error_code(&je) == json_error_duplicate_key)
+		jin_fail(in, ERR_JSON, "a member is there twice");
+	else
+		jin_fail(in, ERR_JSON, "not a JSON object");
 }
 
 json_t *
@@ -86,57 +90,70 @@ jin_any(struct jin *in, const char *name)
 {
 	json_t *v;
 
-	if (in->err != ERR_OK)
+	if (in->err != ERR_OK || in->o == NULL)
 		return NULL;
 	v = json_object_get(in->o, name);
-	if (v != NULL)
-		in->seen++;
+	if (v == NULL)
+		return NULL;
+	if (in->seen >= JIN_MEMBERS_MAX) {
+		jin_fail(in, ERR_INTERNAL, "too many members");
+		return NULL;
+	}
+	in->taken[in->seen++] = name;
 	return v;
 }
 
-/* The member, or a fault that names it. */
+/* A member that has to be there. */
 static json_t *
-need(struct jin *in, const char *name)
+demand(struct jin *in, const char *name)
 {
 	json_t *v = jin_any(in, name);
 
 	if (v == NULL)
-		jin_fail(in, ERR_JSON, "member %s is missing", name);
+		jin_fail(in, ERR_JSON, "member %s: missing", name);
 	return v;
 }
 
 void
 jin_object(struct jin *in, const char *name, struct jin *child)
 {
-	json_t *v = need(in, name);
+	json_t *v = demand(in, name);
 
-	memset(child, 0, sizeof(*child));
-	child->d = in->d;
-	if (v != NULL && !json_is_object(v)) {
-		jin_fail(in, ERR_JSON, "member %s: an object is wanted", name);
-		v = NULL;
-	}
+	start(child, in->d);
+	child->err = in->err;
 	if (v == NULL)
-		child->err = in->err;
-	else
+		return;
+	if (json_is_object(v))
 		child->o = json_incref(v);
+	else
+		jin_fail(child, ERR_JSON, "member %s: an object", name);
 }
 
-/* Texts go into C strings: a NUL within one is refused. */
+void
+jin_close(struct jin *in, struct jin *child)
+{
+	enum err e = jin_done(child);
+
+	if (in->err == ERR_OK)
+		in->err = e;
+}
+
 static void
 take_str(struct jin *in, const char *name, const json_t *v, char *out,
     size_t size)
 {
 	size_t len;
 
+	if (v == NULL)
+		return;
 	if (!json_is_string(v)) {
-		jin_fail(in, ERR_JSON, "member %s: a text is wanted", name);
+		jin_fail(in, ERR_JSON, "member %s: a text", name);
 		return;
 	}
 	len = json_string_length(v);
-	if (len >= size || strlen(json_string_value(v)) != len) {
-		jin_fail(in, ERR_JSON, "member %s: at most %zu characters",
-		    name, size - 1);
+	if (len >= size || memchr(json_string_value(v), '\0', len) != NULL) {
+		jin_fail(in, ERR_JSON, "member %s: at most %zu octets", name,
+		    size - 1);
 		return;
 	}
 	memcpy(out, json_string_value(v), len + 1);
@@ -145,100 +162,83 @@ take_str(struct jin *in, const char *name, const json_t *v, char *out,
 void
 jin_str(struct jin *in, const char *name, char *out, size_t size)
 {
-	json_t *v = need(in, name);
-
-	if (v != NULL)
-		take_str(in, name, v, out, size);
+	take_str(in, name, demand(in, name), out, size);
 }
 
 void
 jin_opt_str(struct jin *in, const char *name, char *out, size_t size)
 {
-	json_t *v = jin_any(in, name);
-
-	if (v != NULL)
-		take_str(in, name, v, out, size);
+	take_str(in, name, jin_any(in, name), out, size);
 }
 
 static void
 take_u64(struct jin *in, const char *name, const json_t *v, uint64_t max,
     uint64_t *out)
 {
-	json_int_t i;
-
-	if (!json_is_integer(v)) {
-		jin_fail(in, ERR_JSON, "member %s: an integer is wanted",
-		    name);
+	if (v == NULL)
+		return;
+	if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+	    (uint64_t)json_integer_value(v) > max) {
+		jin_fail(in, ERR_JSON, "member %s: an integer of 0 to %llu",
+		    name, (unsigned long long)max);
 		return;
 	}
-	i = json_integer_value(v);
-	if (i < 0 || (uint64_t)i > max) {
-		jin_fail(in, ERR_JSON, "member %s: 0 to %llu", name,
-		    (unsigned long long)max);
-		return;
-	}
-	*out = (uint64_t)i;
+	*out = (uint64_t)json_integer_value(v);
 }
 
 void
 jin_u64(struct jin *in, const char *name, uint64_t max, uint64_t *out)
 {
-	json_t *v = need(in, name);
-
-	if (v != NULL)
-		take_u64(in, name, v, max, out);
+	take_u64(in, name, demand(in, name), max, out);
 }
 
 void
 jin_opt_u64(struct jin *in, const char *name, uint64_t max, uint64_t *out)
 {
-	json_t *v = jin_any(in, name);
-
-	if (v != NULL)
-		take_u64(in, name, v, max, out);
+	take_u64(in, name, jin_any(in, name), max, out);
 }
 
 void
 jin_u32(struct jin *in, const char *name, uint32_t max, uint32_t *out)
 {
-	uint64_t wide = *out;
+	uint64_t v = 0;
 
-	jin_u64(in, name, max, &wide);
+	jin_u64(in, name, max, &v);
 	if (in->err == ERR_OK)
-		*out = (uint32_t)wide;
+		*out = (uint32_t)v;
 }
 
 void
 jin_opt_bool(struct jin *in, const char *name, int *out)
 {
-	json_t *v = jin_any(in, name);
+	const json_t *v = jin_any(in, name);
 
 	if (v == NULL)
 		return;
-	if (!json_is_boolean(v))
+	if (!json_is_boolean(v)) {
 		jin_fail(in, ERR_JSON, "member %s: true or false", name);
-	else
-		*out = json_is_true(v);
+		return;
+	}
+	*out = json_is_true(v);
 }
 
 void
 jin_octets(struct jin *in, const char *name, void *out, size_t len)
 {
-	json_t *v = need(in, name);
+	const json_t *v = demand(in, name);
 
 	if (v == NULL)
 		return;
-	if (!json_is_string(v) ||
-	    b64url_decode_exact(json_string_value(v), json_string_length(v),
-		out, len) != ERR_OK)
-		jin_fail(in, ERR_JSON,
-		    "member %s: base64url of %zu octets is wanted", name, len);
+	if (!json_is_string(v) || b64url_decode_exact(json_string_value(v),
+	    json_string_length(v), out, len) != ERR_OK)
+		jin_fail(in, ERR_JSON, "member %s: %zu octets as base64url",
+		    name, len);
 }
 
 void
 jin_time(struct jin *in, const char *name, int64_t *out)
 {
-	json_t *v = need(in, name);
+	const json_t *v = demand(in, name);
 
 	if (v == NULL)
 		return;
@@ -246,20 +246,23 @@ jin_time(struct jin *in, const char *name, int64_t *out)
 	    strlen(json_string_value(v)) != json_string_length(v) ||
 	    parse_time(json_string_value(v), out) != ERR_OK)
 		jin_fail(in, ERR_JSON,
-		    "member %s: a time like 2026-01-31T00:00:00Z", name);
+		    "member %s: a time like 2026-11-22T17:34:37Z", name);
 }
 
-/* The array of a member with at most max elements; NULL when there is none. */
-static json_t *
-take_array(struct jin *in, const char *name, json_t *v, uint32_t max)
+json_t *
+jin_array(struct jin *in, const char *name, size_t max, size_t *n)
 {
+	json_t *v = demand(in, name);
+
+	*n = 0;
 	if (v == NULL)
 		return NULL;
 	if (!json_is_array(v) || json_array_size(v) > max) {
-		jin_fail(in, ERR_JSON,
-		    "member %s: an array of at most %u elements", name, max);
+		jin_fail(in, ERR_JSON, "member %s: an array of at most %zu",
+		    name, max);
 		return NULL;
 	}
+	*n = json_array_size(v);
 	return v;
 }
 
@@ -267,14 +270,22 @@ void
 jin_opt_strs(struct jin *in, const char *name, void *rows, size_t size,
     uint32_t max, uint32_t *n)
 {
-	json_t *v = take_array(in, name, jin_any(in, name), max);
-	json_t *el;
+	json_t *v = jin_any(in, name);
+	char label[64];
 	size_t i;
 
 	if (v == NULL)
 		return;
-	json_array_foreach(v, i, el)
-		take_str(in, name, el, (char *)rows + i * size, size);
+	if (!json_is_array(v) || json_array_size(v) > max) {
+		jin_fail(in, ERR_JSON,
+		    "member %s: an array of at most %u texts", name, max);
+		return;
+	}
+	for (i = 0; i < json_array_size(v) && in->err == ERR_OK; i++) {
+		(void)snprintf(label, sizeof(label), "%s[%zu]", name, i);
+		take_str(in, label, json_array_get(v, i),
+		    (char *)rows + i * size, size);
+	}
 	if (in->err == ERR_OK)
 		*n = (uint32_t)json_array_size(v);
 }
@@ -283,61 +294,139 @@ void
 jin_u32s(struct jin *in, const char *name, uint32_t *rows, uint32_t max,
     uint32_t *n)
 {
-	json_t *v = take_array(in, name, need(in, name), max);
-	uint64_t wide = 0;
-	json_t *el;
-	size_t i;
+	char label[64];
+	uint64_t one;
+	size_t i, len;
+	json_t *v = jin_array(in, name, max, &len);
 
-	if (v == NULL)
-		return;
-	json_array_foreach(v, i, el) {
-		take_u64(in, name, el, UINT32_MAX, &wide);
-		rows[i] = (uint32_t)wide;
+	for (i = 0; v != NULL && i < len && in->err == ERR_OK; i++) {
+		one = 0;
+		(void)snprintf(label, sizeof(label), "%s[%zu]", name, i);
+		take_u64(in, label, json_array_get(v, i), UINT32_MAX, &one);
+		rows[i] = (uint32_t)one;
 	}
 	if (in->err == ERR_OK)
-		*n = (uint32_t)json_array_size(v);
+		*n = (uint32_t)len;
+}
+
+static int
+was_taken(const struct jin *in, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < in->seen; i++)
+		if (strcmp(in->taken[i], name) == 0)
+			return 1;
+	return 0;
+}
+
+/* The name is the sender's: only what is plain of it is shown. */
+static void
+unknown(struct jin *in, const char *name)
+{
+	char shown[41];
+	size_t i;
+
+	for (i = 0; name[i] != '\0' && i < sizeof(shown) - 1; i++)
+		shown[i] = name[i] >= 0x20 && name[i] < 0x7f ? name[i] : '?';
+	shown[i] = '\0';
+	jin_fail(in, ERR_JSON, "member %s: not known here", shown);
 }
 
 enum err
 jin_done(struct jin *in)
 {
-	enum err e;
+	const char *name;
+	json_t *v;
 
-	if (in->err == ERR_OK && json_object_size(in->o) != in->seen)
-		jin_fail(in, ERR_JSON,
-		    "the object has a member that is not known here");
+	if (in->err == ERR_OK && in->o != NULL) {
+		json_object_foreach(in->o, name, v) {
+			if (!was_taken(in, name)) {
+				unknown(in, name);
+				break;
+			}
+		}
+	}
 	json_decref(in->o);
 	in->o = NULL;
-	e = in->err;
-	return e;
+	return in->err;
 }
 
-struct sink {
-	struct buf *out;
-	enum err e;
-};
-
 static int
-dump_to_buf(const char *p, size_t len, void *arg)
+append(const char *p, size_t len, void *arg)
 {
-	struct sink *s = arg;
-
-	s->e = buf_add(s->out, p, len);
-	return s->e == ERR_OK ? 0 : -1;
+	return buf_add(arg, p, len) == ERR_OK ? 0 : -1;
 }
 
 enum err
 jout(json_t *o, struct buf *out)
 {
-	struct sink s = {.out = out, .e = ERR_NOMEM};
+	size_t before = out->len;
+	enum err e = ERR_OK;
 
 	if (o == NULL)
 		return ERR_NOMEM;
-	if (json_dump_callback(o, dump_to_buf, &s,
-		JSON_COMPACT | JSON_ENSURE_ASCII) == 0)
-		s.e = ERR_OK;
-	else if (s.e == ERR_OK)
-		s.e = ERR_NOMEM;
+	/* Straight into out: no second copy of what may be a secret. */
+	if (json_dump_callback(o, append, out, JSON_COMPACT) != 0) {
+		e = out->max - before < 65536 ? ERR_TOO_LARGE : ERR_NOMEM;
+		out->len = before;
+		if (out->p != NULL)
+			out->p[before] = '\0';
+	}
 	json_decref(o);
-	return s.e;
+	return e;
+}
+
+json_t *
+jout_octets(const void *p, size_t len)
+{
+	char text[B64URL_LEN(OCTETS_MAX) + 1];
+	json_t *v;
+
+	if (len > OCTETS_MAX)
+		return NULL;
+	b64url_encode(p, len, text);
+	v = json_string(text);
+	wipe(text, sizeof(text));
+	return v;
+}
+
+json_t *
+jout_time(int64_t unix_s)
+{
+	char text[TIME_TEXT];
+
+	format_time(unix_s, text);
+	return json_string(text);
+}
+
+json_t *
+jout_strs(const void *rows, size_t size, uint32_t n)
+{
+	json_t *a = json_array();
+	uint32_t i;
+
+	for (i = 0; a != NULL && i < n; i++) {
+		if (json_array_append_new(a, json_string(
+		    (const char *)rows + i * size)) != 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
+json_t *
+jout_u32s(const uint32_t *rows, uint32_t n)
+{
+	json_t *a = json_array();
+	uint32_t i;
+
+	for (i = 0; a != NULL && i < n; i++) {
+		if (json_array_append_new(a, json_integer(rows[i])) != 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
 }
