@@ -71,6 +71,7 @@ X(TOKEN_EXPIRED, 401, "token_expired", "the token has expired: get a new one", 0
 X(TOKEN_FUTURE, 401, "token_not_yet_valid", "the token was issued in the future: check the clocks", 0) \
 X(TOKEN_LIFE, 401, "token_life", "the token lives longer than verifiers allow", 0) \
 X(TOKEN_ISSUER, 401, "token_issuer", "the token is of another issuer", 0) \
+X(TOKEN_DEVICE, 403, "token_device", "the token is of another device than the connection", 0) \
 X(TOKEN_AUDIENCE, 403, "token_audience", "the token is for another audience", 0) \
 X(TOKEN_REVOKED, 401, "token_revoked", "the token has been revoked", 0) \
 X(TOKEN_CUT, 401, "token_cut", "the device was cut off after this token was issued: get a new one", 0) \

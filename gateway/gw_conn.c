@@ -1,0 +1,239 @@
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include "gateway/gw_int.h"
+
+/* What is known of one connection, bound to its SSL; the look-up. */
+static int index_ssl = -1;
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+static void
+conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+    void *argp)
+{
+	struct conn *c = ptr;
+
+	if (c == NULL)
+		return;
+	fetch_leave(c);
+	if (c->key_fd >= 0)
+		close(c->key_fd);
+	wipe(c, sizeof(*c));
+	free(c);
+}
+
+/* A copy of an SSL is nobody's connection. */
+static int
+conn_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **data, int idx,
+    long argl, void *argp)
+{
+	*data = NULL;
+	return (1);
+}
+
+static void
+make_indexes(void)
+{
+	index_ssl = SSL_get_ex_new_index(0, NULL, NULL, conn_dup, conn_free);
+}
+
+enum err
+conn_init_once(void)
+{
+	pthread_once(&index_once, make_indexes);
+	return (index_ssl >= 0 ? ERR_OK : ERR_CRYPTO);
+}
+
+struct conn *
+conn_peek(const SSL *ssl)
+{
+	return (index_ssl < 0 ? NULL : SSL_get_ex_data(ssl, index_ssl));
+}
+
+/* The peer's address; of IPv6 the /64, which is one source. */
+static void
+find_source(int fd, char out[GW_SOURCE])
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct sockaddr_in *v4 = (void *)&ss;
+	struct sockaddr_in6 *v6 = (void *)&ss;
+
+	out[0] = '\0';
+	if (fd < 0 || getpeername(fd, (struct sockaddr *)&ss, &len) != 0)
+		return;
+	if (ss.ss_family == AF_INET)
+		inet_ntop(AF_INET, &v4->sin_addr, out, GW_SOURCE);
+	if (ss.ss_family != AF_INET6)
+		return;
+	if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+		inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], out,
+		    GW_SOURCE);
+		return;
+	}
+	memset(&v6->sin6_addr.s6_addr[8], 0, 8);
+	inet_ntop(AF_INET6, &v6->sin6_addr, out, GW_SOURCE);
+}
+
+struct conn *
+conn_get(struct fealty_gateway *g, SSL *ssl)
+{
+	struct conn *c = conn_peek(ssl);
+
+	if (c != NULL)
+		return (c);
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return (NULL);
+	c->g = g;
+	c->ssl = ssl;
+	c->key_fd = -1;
+	find_source(SSL_get_fd(ssl), c->source);
+	if (!SSL_set_ex_data(ssl, index_ssl, c)) {
+		free(c);
+		return (NULL);
+	}
+	return (c);
+}
+
+int
+conn_key_fd(struct conn *c)
+{
+	if (c->key_fd < 0)
+		c->key_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return (c->key_fd >= 0);
+}
+
+void
+conn_wake(struct conn *c)
+{
+	uint64_t one = 1;
+
+	/* a full counter is readable already */
+	if (c->key_fd >= 0 && write(c->key_fd, &one, sizeof(one)) < 0 &&
+	    errno != EAGAIN)
+		return;
+}
+
+/* What can be said without the authority. ERR_WOULD_BLOCK: go and ask. */
+static enum err
+from_memory(struct conn *c, const char *identity, size_t len)
+{
+	struct fealty_gateway *g = c->g;
+	struct revset *set = atomic_load(&g->set);
+	struct claim cl = {0};
+	enum err e;
+
+	if (set == NULL)
+		return (ERR_NOT_READY);
+	e = gw_ident_open(g->ident, identity, len, &c->id);
+	if (e == ERR_NOT_FOUND) {
+		/* a new identity key, perhaps; asked for once a minute */
+		feed_poke(g, false, true);
+		e = ERR_IDENTITY;
+	}
+	if (e != ERR_OK)
+		return (e);
+	memcpy(c->identity, identity, len);
+	c->identity[len] = '\0';
+	c->identity_len = len;
+	if ((e = gw_fresh(g)) != ERR_OK)
+		return (e);
+	cl.dn = c->id.dn;
+	cl.epoch = c->id.epoch;
+	cl.pos = revset_position(set);
+	if ((e = gw_judge(g, &cl, &c->event)) != ERR_OK)
+		return (e);
+	if (gw_cache_get(g->cache, c->id.dn, c->identity, c->tls, gw_now(g),
+	    &c->psk))
+		return (c->psk.err);
+	return (ERR_WOULD_BLOCK);
+}
+
+/* A key in hand is judged again: nothing outvotes the set. */
+static enum err
+judge_key(struct conn *c)
+{
+	const struct psk_answer *a = &c->psk.answer;
+	struct claim cl = {
+		.dn = a->dn,
+		.epoch = a->epoch,
+		.groups = a->groups,
+		.ngroups = a->ngroups,
+		.pos = a->pos,
+	};
+
+	return (gw_judge(c->g, &cl, &c->event));
+}
+
+static void
+look_up_over(struct conn *c, enum err e)
+{
+	if (e == ERR_OK)
+		e = judge_key(c);
+	c->asked = true;
+	c->known = e == ERR_OK;
+	c->why = e;
+	if (e != ERR_OK)
+		key32_wipe(&c->psk.answer.key);
+	c->limited = e == ERR_IDENTITY &&
+	    gw_rate_over(c->g->rate, c->source, gw_now(c->g));
+}
+
+static enum err
+join(struct conn *c)
+{
+	if (c->stepping && !conn_key_fd(c))
+		return (ERR_BUSY);
+	return (fetch_join(c->g, c));
+}
+
+int
+conn_look_up(struct conn *c, const char *identity, size_t len)
+{
+	enum err e;
+
+	if (c->asked)
+		return (1);
+	if (c->fetch != NULL) {
+		if (!fetch_result(c, &c->psk))
+			return (0);
+		look_up_over(c, c->psk.err);
+		return (1);
+	}
+	e = from_memory(c, identity, len);
+	if (e == ERR_WOULD_BLOCK && c->worker != NULL) {
+		fetch_now(c->worker, &c->id, c->identity, c->tls, &c->psk);
+		e = c->psk.err;
+	} else if (e == ERR_WOULD_BLOCK && (e = join(c)) == ERR_OK)
+		return (0);
+	look_up_over(c, e);
+	return (1);
+}
+
+int
+fealty_tls_peer(const SSL *ssl, struct fealty_peer *peer)
+{
+	const struct conn *c = conn_peek(ssl);
+	const struct psk_answer *a;
+
+	if (c == NULL || !c->established)
+		return (-1);
+	a = &c->psk.answer;
+	memset(peer, 0, sizeof(*peer));
+	memcpy(peer->device_id, a->device_id, sizeof(peer->device_id));
+	peer->device_number = a->dn;
+	peer->epoch = a->epoch;
+	peer->ngroups = a->ngroups;
+	for (uint32_t i = 0; i < a->ngroups && i < FEALTY_GROUPS; i++)
+		peer->groups[i] = a->groups[i];
+	peer->position = a->pos;
+	peer->tls = c->tls;
+	return (0);
+}

@@ -1,0 +1,271 @@
+#ifndef GATEWAY_GW_INT_H
+#define GATEWAY_GW_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <openssl/ssl.h>
+#include "fealty/gateway.h"
+#include "lib/base/clock.h"
+#include "lib/client/client.h"
+#include "lib/crypt/pskid.h"
+#include "lib/jose/token.h"
+#include "lib/revoke/revset.h"
+#include "lib/revoke/token_cache.h"
+#include "lib/wire/feed.h"
+
+/*
+ * The inside of libfealty-gateway. Each module has its own lock and holds no
+ * other meanwhile, but for fetches over the pool's. No lock is held across
+ * a request or a call into the host.
+ *
+ * The order of a revocation: the set first, then caches and sessions. What
+ * enters a cache or registers is judged by the set under the lock that the
+ * purge takes, so either the judge or the purge finds it.
+ */
+#define GW_URLS_MAX 8
+#define GW_SOURCE 64 /* room for an address as text */
+#define GW_LEEWAY 60 /* seconds, on a token's exp and iat */
+
+/* ---- one connection to the authority (gw_link.c) ---- */
+struct link {
+	struct client *client[GW_URLS_MAX];
+	uint32_t n;
+	uint32_t current;
+};
+struct link_conf {
+	const char *const *urls;
+	uint32_t nurls;
+	const char *ca_file;
+	const struct secret *credential;
+	uint32_t timeout_ms;
+};
+enum err link_open(struct link *l, const struct link_conf *conf) MUST_CHECK;
+void link_close(struct link *l);
+/* One request; the next URL when one cannot be reached. */
+enum err link_call(struct link *l, const char *method, const char *path,
+    const struct buf *body, struct buf *answer, struct problem *why)
+    MUST_CHECK;
+
+/* ---- keys of devices (gw_cache.c) ---- */
+/* What a look-up found; with err the authority's refusal. Holds a key. */
+struct gw_psk {
+	char identity[PSKID_LEN + 1];
+	int tls; /* 12, 13 */
+	enum err err;
+	int64_t until; /* monotonic ms; of a refusal only */
+	struct psk_answer answer;
+};
+void gw_psk_wipe(struct gw_psk *p);
+struct gw_cache;
+enum err gw_cache_new(uint32_t max, struct gw_cache **out) MUST_CHECK;
+void gw_cache_free(struct gw_cache **c);
+/*
+ * Keeps p unless the set says that it is dead by now: then its error.
+ * Inserting and purging exclude each other, so that no fill outlives an
+ * event it raced with.
+ */
+enum err gw_cache_put(struct gw_cache *c, const struct revset *set,
+    const struct gw_psk *p) MUST_CHECK;
+/* 1 and a copy, or 0. now: monotonic ms. */
+int gw_cache_get(struct gw_cache *c, uint64_t dn, const char *identity,
+    int tls, int64_t now, struct gw_psk *out);
+/* Removes what the set says is dead: of one device, or (dn 0) of all. */
+void gw_cache_purge(struct gw_cache *c, const struct revset *set,
+    uint64_t dn);
+void gw_cache_clear(struct gw_cache *c);
+/* 1 and the identity and name of a device that has a key here, or 0. */
+int gw_cache_known(struct gw_cache *c, uint64_t dn, struct gw_psk *out);
+
+/* ---- why a device is blocked, as the authority said (gw_why.c) ---- */
+struct gw_why;
+enum err gw_why_new(struct gw_why **out) MUST_CHECK;
+void gw_why_free(struct gw_why **w);
+/* Remember the name, and the exact error once known (ERR_OK: not yet). */
+void gw_why_put(struct gw_why *w, uint64_t dn, uint64_t event,
+    const char *device_id, enum err err);
+/* The exact error in place of e, and the name ("" if unknown). */
+enum err gw_why_get(struct gw_why *w, uint64_t dn, uint64_t event,
+    enum err e, name_t device_id);
+
+/* ---- bad handshakes of one source (gw_rate.c) ---- */
+struct gw_rate;
+enum err gw_rate_new(uint32_t burst, uint32_t per_minute,
+    struct gw_rate **out) MUST_CHECK;
+void gw_rate_free(struct gw_rate **r);
+/* 1: this source has used up its failures. */
+int gw_rate_over(struct gw_rate *r, const char *source, int64_t now);
+/* One more failure. 1: it was the one that used them up. */
+int gw_rate_take(struct gw_rate *r, const char *source, int64_t now);
+
+/* ---- threads that may wait for the authority (gw_pool.c) ---- */
+struct worker {
+	struct fealty_gateway *g;
+	struct link link;
+	pthread_t thread;
+};
+struct job {
+	struct job *next;
+	/* w NULL: the pool stops, finish without a request */
+	void (*run)(struct job *j, struct worker *w);
+};
+struct pool;
+enum err pool_new(struct fealty_gateway *g, const struct link_conf *conf,
+    uint32_t threads, uint32_t queue, struct pool **out) MUST_CHECK;
+/* ERR_BUSY when the queue is full; prio 0 keeps half of it for prio 1. */
+enum err pool_submit(struct pool *p, struct job *j, int prio) MUST_CHECK;
+void pool_stop(struct pool *p);
+void pool_free(struct pool **p);
+
+/* ---- fetching a key (gw_fetch.c) ---- */
+struct conn;
+struct fetch;
+struct fetches;
+enum err fetches_new(struct fetches **out) MUST_CHECK;
+void fetches_free(struct fetches **f);
+/* Joins or starts the fetch for c's identity. ERR_BUSY, ERR_NOMEM. */
+enum err fetch_join(struct fealty_gateway *g, struct conn *c) MUST_CHECK;
+/* 1 and the result when it is over (c has then left it), else 0. */
+int fetch_result(struct conn *c, struct gw_psk *out);
+void fetch_leave(struct conn *c);
+/* Asks the authority now, fills the cache. Workers only. */
+void fetch_now(struct worker *w, const struct pskid *id,
+    const char *identity, int tls, struct gw_psk *out);
+/* Have the reason for a block looked up, some time, perhaps. */
+void fetch_reason(struct fealty_gateway *g, const struct gw_psk *known,
+    uint64_t event);
+
+/* ---- the identity keys (gw_ident.c) ---- */
+struct gw_ident;
+enum err gw_ident_new(struct gw_ident **out) MUST_CHECK;
+void gw_ident_free(struct gw_ident **i);
+void gw_ident_set(struct gw_ident *i, const struct identity_keys *k);
+/*
+ * ERR_IDENTITY: not made by the authority for us. ERR_NOT_FOUND: perhaps,
+ * under an identity key that is not here.
+ */
+enum err gw_ident_open(struct gw_ident *i, const char *identity, size_t len,
+    struct pskid *out) MUST_CHECK;
+/* The key for an identity that has none: constant, unpredictable. */
+void gw_ident_decoy(struct gw_ident *i, int tls, const void *identity,
+    size_t len, struct key32 *out);
+
+/* ---- sessions (gw_session.c) ---- */
+struct gw_sessions;
+enum err gw_sessions_new(uint32_t max, struct gw_sessions **out) MUST_CHECK;
+void gw_sessions_free(struct gw_sessions **s);
+/* Ends those that the set says are dead: of one device, or (0) of all. */
+void gw_sessions_cut(struct fealty_gateway *g, uint64_t dn);
+
+/* ---- a handshake (gw_conn.c, gw_tls.c) ---- */
+enum conn_work { WORK_NONE, WORK_UNDER_WAY, WORK_RETURNED };
+struct conn {
+	struct job job; /* first: a step of TLS 1.2 on a worker */
+	struct fealty_gateway *g;
+	SSL *ssl;
+	int tls;	    /* 12, 13; 0 before the ClientHello */
+	bool stepping;	    /* driven by fealty_tls_step */
+	bool asked;	    /* the look-up is over */
+	bool known;	    /* psk is a real one, of a good device */
+	bool established;
+	bool limited;	    /* source over its limit: log nothing more */
+	enum err why;	    /* why not known */
+	uint64_t event;	    /* that killed it, or 0 */
+	size_t identity_len;
+	char identity[PSKID_LEN + 1];
+	struct pskid id;
+	struct gw_psk psk;
+	char source[GW_SOURCE];
+	struct worker *worker; /* whose step it is; NULL: the host's */
+	int key_fd;	       /* eventfd or -1 */
+	/* under fetches' lock */
+	struct fetch *fetch;
+	struct conn *next_waiter;
+	/* under work_lock of the gateway */
+	enum conn_work work;
+	enum fealty_step work_result;
+	bool abandoned;
+};
+/* The SSL's, made on first use; NULL when out of memory. */
+struct conn *conn_get(struct fealty_gateway *g, SSL *ssl);
+struct conn *conn_peek(const SSL *ssl);
+enum err conn_init_once(void) MUST_CHECK; /* OpenSSL's index number */
+int conn_key_fd(struct conn *c); /* 1: it has one */
+void conn_wake(struct conn *c);	 /* makes it readable */
+/* Looks the identity up as far as can be without waiting. 1: over. */
+int conn_look_up(struct conn *c, const char *identity, size_t len);
+
+/* ---- the library's own loop (gw_loop.c) ---- */
+struct loop;
+enum err loop_new(struct fealty_gateway *g, uint32_t max, struct loop **out)
+    MUST_CHECK;
+void loop_stop(struct loop *l); /* everything under way fails */
+void loop_free(struct loop **l);
+
+/* ---- following the authority (gw_feed.c) ---- */
+void *feed_thread(void *gateway);
+/* How often keys are fetched at most, and how old they may get, in ms. */
+#define KEYS_MIN_MS 2000
+#define KEYS_MAX_MS 300000
+#define IDENTITY_KEYS_MIN_MS 60000
+/* Wake the follower: soon, please. */
+void feed_poke(struct fealty_gateway *g, bool jwks, bool identity_keys);
+/* Waits until the follower has been round again; 0 at the deadline. */
+int feed_wait(struct fealty_gateway *g, uint64_t rounds, int64_t deadline);
+
+struct fealty_gateway {
+	name_t audience;
+	char issuer[ISSUER_MAX + 1];
+	uint32_t poll_ms;
+	uint32_t max_stale_ms;
+	fealty_log_fn *log;
+	void *log_arg;
+	const struct clock *clock;
+
+	struct pool *pool;
+	struct fetches *fetches;
+	struct gw_cache *cache;
+	struct gw_why *why;
+	struct gw_rate *rate;
+	struct gw_ident *ident;
+	struct gw_sessions *sessions;
+	struct loop *loop;
+	pthread_mutex_t work_lock;
+
+	/* made when the tenant is known, then for good */
+	struct revset *_Atomic set;
+	_Atomic uint32_t tenant;
+	_Atomic uint64_t enforced;
+	_Atomic int64_t heard; /* monotonic ms, -1: never */
+
+	pthread_rwlock_t keys_lock; /* of jwks and what is cached under it */
+	struct jwks *jwks;
+	struct token_cache *tokens;
+	unsigned char jwks_digest[32];
+
+	struct link link; /* the follower's */
+	pthread_t follower;
+	bool following;
+	pthread_mutex_t feed_lock;
+	pthread_cond_t feed_cond;
+	uint64_t rounds; /* under feed_lock, as the rest */
+	bool poked, want_jwks, want_identity_keys, stopping;
+	_Atomic int64_t jwks_tried; /* monotonic ms */
+	int64_t identity_keys_tried; /* follower only */
+	bool in_touch;
+};
+
+/* ERR_OK, ERR_NOT_READY or ERR_STALE. */
+enum err gw_fresh(const struct fealty_gateway *g) MUST_CHECK;
+/* A claim judged by the set; names the event. */
+enum err gw_judge(const struct fealty_gateway *g, const struct claim *c,
+    uint64_t *by) MUST_CHECK;
+void gw_log(struct fealty_gateway *g, const struct fealty_log *entry);
+/* The same with fewer words. */
+void gw_note(struct fealty_gateway *g, enum fealty_level level,
+    const char *event, enum err e, const char *reason);
+void gw_claim(const struct fealty_peer *p, struct claim *out);
+void gw_refuse(struct fealty_decision *d, enum err e, const char *reason);
+int64_t gw_now(const struct fealty_gateway *g); /* monotonic ms */
+
+#endif

@@ -1,0 +1,312 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "gateway/gw_int.h"
+#include "lib/base/parse.h"
+
+/* Opening, closing, and what every module asks of the gateway. */
+
+int64_t
+gw_now(const struct fealty_gateway *g)
+{
+	return (clock_mono_ms(g->clock));
+}
+
+void
+gw_log(struct fealty_gateway *g, const struct fealty_log *entry)
+{
+	if (g->log != NULL)
+		g->log(g->log_arg, entry);
+}
+
+void
+gw_note(struct fealty_gateway *g, enum fealty_level level, const char *event,
+    enum err e, const char *reason)
+{
+	struct fealty_log l = {
+		.level = level,
+		.event = event,
+		.device_id = "",
+		.source = "",
+		.code = err_code(e),
+		.reason = reason != NULL && reason[0] != '\0' ? reason :
+		    err_text(e),
+		.position = atomic_load(&g->enforced),
+	};
+
+	gw_log(g, &l);
+}
+
+enum err
+gw_fresh(const struct fealty_gateway *g)
+{
+	uint64_t age = fealty_gateway_age(g);
+
+	if (age == UINT64_MAX || atomic_load(&g->set) == NULL)
+		return (ERR_NOT_READY);
+	return (age > g->max_stale_ms ? ERR_STALE : ERR_OK);
+}
+
+enum err
+gw_judge(const struct fealty_gateway *g, const struct claim *c, uint64_t *by)
+{
+	struct revset *set = atomic_load(&g->set);
+	enum err e;
+
+	if (set == NULL)
+		return (ERR_NOT_READY);
+	e = revset_check(set, c, by);
+	/* events not seen yet are older than what the claim rests on */
+	return (e == ERR_AHEAD ? ERR_OK : e);
+}
+
+void
+gw_claim(const struct fealty_peer *p, struct claim *out)
+{
+	*out = (struct claim){
+		.dn = p->device_number,
+		.epoch = p->epoch,
+		.groups = p->groups,
+		.ngroups = p->ngroups,
+		.jti = p->token_id[0] != '\0' ? p->token_id : NULL,
+		.kid = p->key_id[0] != '\0' ? p->key_id : NULL,
+		.pos = p->position,
+	};
+}
+
+void
+gw_refuse(struct fealty_decision *d, enum err e, const char *reason)
+{
+	if (reason == NULL || reason[0] == '\0')
+		reason = err_text(e);
+	d->accepted = e == ERR_OK;
+	d->retry = err_retryable(e);
+	snprintf(d->code, sizeof(d->code), "%s", err_code(e));
+	snprintf(d->reason, sizeof(d->reason), "%s", reason);
+}
+
+uint64_t
+fealty_gateway_position(const struct fealty_gateway *g)
+{
+	return (atomic_load(&g->enforced));
+}
+
+uint64_t
+fealty_gateway_age(const struct fealty_gateway *g)
+{
+	int64_t heard = atomic_load(&g->heard), now = gw_now(g);
+
+	if (heard < 0)
+		return (UINT64_MAX);
+	return (now > heard ? (uint64_t)(now - heard) : 0);
+}
+
+int
+fealty_gateway_ready(const struct fealty_gateway *gateway)
+{
+	/* the lock is no part of the gateway's visible state */
+	struct fealty_gateway *g =
+	    (struct fealty_gateway *)(uintptr_t)gateway;
+	int keys;
+
+	pthread_rwlock_rdlock(&g->keys_lock);
+	keys = g->jwks != NULL;
+	pthread_rwlock_unlock(&g->keys_lock);
+	return (keys && gw_fresh(g) == ERR_OK);
+}
+
+static uint32_t
+or_default(uint32_t given, uint32_t otherwise)
+{
+	return (given != 0 ? given : otherwise);
+}
+
+static const char *
+check_options(const struct fealty_options *o)
+{
+	if (o->size != sizeof(*o))
+		return ("options of another version of the library");
+	if (o->urls == NULL || o->nurls < 1 || o->nurls > GW_URLS_MAX)
+		return ("urls: 1 to 8");
+	if (o->audience == NULL || !name_is_audience(o->audience) ||
+	    strcmp(o->audience, AUDIENCE_AUTHORITY) == 0)
+		return ("audience: ^[a-z0-9.-]{1,64}$, and not \"authority\"");
+	if (o->credential_file == NULL)
+		return ("credential_file: needed");
+	if (o->threads > 64 || o->queue > 1u << 20 ||
+	    o->max_keys > 1u << 24 || o->max_tokens > 1u << 24 ||
+	    o->max_sessions > 1u << 24 || o->max_handshakes > 1u << 20 ||
+	    o->poll_ms > 3600000 || o->max_stale_ms > 86400000 ||
+	    o->request_ms > 600000)
+		return ("an option is out of its range");
+	return (NULL);
+}
+
+/* The issuer: as given, or the first URL; without a slash at the end. */
+static enum err
+set_issuer(struct fealty_gateway *g, const struct fealty_options *o)
+{
+	const char *s = o->issuer != NULL ? o->issuer : o->urls[0];
+	enum err e = copy_str(g->issuer, sizeof(g->issuer), s);
+	size_t n;
+
+	if (e != ERR_OK)
+		return (e);
+	n = strlen(g->issuer);
+	if (n > 0 && o->issuer == NULL && g->issuer[n - 1] == '/')
+		g->issuer[n - 1] = '\0';
+	return (ERR_OK);
+}
+
+/* What a token leaves in the cache once its signature was good. */
+#define TOKEN_VALUE sizeof(struct token_claims)
+
+static enum err
+make_parts(struct fealty_gateway *g, const struct fealty_options *o)
+{
+	enum err e;
+
+	if ((e = conn_init_once()) != ERR_OK ||
+	    (e = gw_ident_new(&g->ident)) != ERR_OK ||
+	    (e = gw_why_new(&g->why)) != ERR_OK ||
+	    (e = fetches_new(&g->fetches)) != ERR_OK ||
+	    (e = gw_cache_new(or_default(o->max_keys, 65536),
+	    &g->cache)) != ERR_OK ||
+	    (e = token_cache_new(or_default(o->max_tokens, 4096), TOKEN_VALUE,
+	    &g->tokens)) != ERR_OK ||
+	    (e = gw_sessions_new(or_default(o->max_sessions, 65536),
+	    &g->sessions)) != ERR_OK)
+		return (e);
+	return (gw_rate_new(or_default(o->failures_burst, 20),
+	    or_default(o->failures_per_minute, 60), &g->rate));
+}
+
+static enum err
+start_threads(struct fealty_gateway *g, const struct fealty_options *o,
+    const struct secret *credential)
+{
+	struct link_conf lc = {
+		.urls = o->urls,
+		.nurls = (uint32_t)o->nurls,
+		.ca_file = o->ca_file,
+		.credential = credential,
+		.timeout_ms = or_default(o->request_ms, 2000),
+	};
+	enum err e;
+
+	if ((e = link_open(&g->link, &lc)) != ERR_OK ||
+	    (e = pool_new(g, &lc, or_default(o->threads, 4),
+	    or_default(o->queue, 256), &g->pool)) != ERR_OK ||
+	    (e = loop_new(g, or_default(o->max_handshakes, 1024),
+	    &g->loop)) != ERR_OK)
+		return (e);
+	if (pthread_create(&g->follower, NULL, feed_thread, g) != 0)
+		return (ERR_NOMEM);
+	g->following = true;
+	return (ERR_OK);
+}
+
+static struct fealty_gateway *
+gateway_make(const struct fealty_options *o)
+{
+	struct fealty_gateway *g;
+	pthread_condattr_t ca;
+
+	if ((g = calloc(1, sizeof(*g))) == NULL)
+		return (NULL);
+	g->clock = &clock_system;
+	g->log = o->log;
+	g->log_arg = o->log_arg;
+	g->poll_ms = or_default(o->poll_ms, 200);
+	g->max_stale_ms = or_default(o->max_stale_ms, 30000);
+	memcpy(g->audience, o->audience, strlen(o->audience) + 1);
+	atomic_store(&g->heard, -1);
+	pthread_mutex_init(&g->work_lock, NULL);
+	pthread_rwlock_init(&g->keys_lock, NULL);
+	pthread_mutex_init(&g->feed_lock, NULL);
+	pthread_condattr_init(&ca);
+	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
+	pthread_cond_init(&g->feed_cond, &ca);
+	pthread_condattr_destroy(&ca);
+	return (g);
+}
+
+struct fealty_gateway *
+fealty_gateway_open(const struct fealty_options *o, char *reason, size_t size)
+{
+	struct secret credential = {0};
+	struct fealty_gateway *g = NULL;
+	const char *bad = check_options(o);
+	enum err e = ERR_CONFIG;
+
+	if (bad != NULL)
+		goto out;
+	bad = o->credential_file;
+	e = client_read_credential(o->credential_file, &credential);
+	if (e != ERR_OK)
+		goto out;
+	bad = "";
+	e = ERR_NOMEM;
+	if ((g = gateway_make(o)) == NULL)
+		goto out;
+	wire_init();
+	if ((e = set_issuer(g, o)) != ERR_OK ||
+	    (e = make_parts(g, o)) != ERR_OK)
+		goto out;
+	e = start_threads(g, o, &credential);
+out:
+	secret_free(&credential);
+	if (e != ERR_OK) {
+		if (reason != NULL && size > 0)
+			snprintf(reason, size, "%s%s%s", err_text(e),
+			    bad[0] != '\0' ? ": " : "", bad);
+		fealty_gateway_close(&g);
+	}
+	return (g);
+}
+
+static void
+stop_follower(struct fealty_gateway *g)
+{
+	pthread_mutex_lock(&g->feed_lock);
+	g->stopping = true;
+	pthread_cond_broadcast(&g->feed_cond);
+	pthread_mutex_unlock(&g->feed_lock);
+	if (g->following)
+		pthread_join(g->follower, NULL);
+}
+
+void
+fealty_gateway_close(struct fealty_gateway **gateway)
+{
+	struct fealty_gateway *g = *gateway;
+	struct revset *set;
+
+	if (g == NULL)
+		return;
+	*gateway = NULL;
+	stop_follower(g);
+	/* the pool first: its jobs may hold what the loop has to give back */
+	if (g->pool != NULL)
+		pool_stop(g->pool);
+	if (g->loop != NULL)
+		loop_stop(g->loop);
+	loop_free(&g->loop);
+	pool_free(&g->pool);
+	link_close(&g->link);
+	gw_sessions_free(&g->sessions);
+	gw_cache_free(&g->cache);
+	token_cache_free(&g->tokens);
+	jwks_free(&g->jwks);
+	fetches_free(&g->fetches);
+	gw_why_free(&g->why);
+	gw_rate_free(&g->rate);
+	gw_ident_free(&g->ident);
+	set = atomic_load(&g->set);
+	revset_free(&set);
+	pthread_cond_destroy(&g->feed_cond);
+	pthread_mutex_destroy(&g->feed_lock);
+	pthread_rwlock_destroy(&g->keys_lock);
+	pthread_mutex_destroy(&g->work_lock);
+	free(g);
+}

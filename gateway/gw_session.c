@@ -1,0 +1,233 @@
+#include <stdlib.h>
+#include <string.h>
+#include "gateway/gw_int.h"
+
+/* Live sessions, by device number. */
+enum session_state { LIVE, DOOMED, CLOSING, CLOSED };
+
+struct fealty_session {
+	struct fealty_session *next, **prev; /* of the bucket */
+	struct fealty_session *doomed;	     /* the cutter's list */
+	enum session_state state;
+	bool forsaken; /* unregistered: whoever comes last frees */
+	pthread_t closer;
+	struct fealty_peer peer;
+	fealty_close_fn *close_session;
+	void *arg;
+	enum err why;
+	uint64_t event;
+};
+struct gw_sessions {
+	pthread_mutex_t lock;
+	pthread_cond_t closed;
+	uint32_t n, max, buckets;
+	struct fealty_session **bucket;
+};
+
+enum err
+gw_sessions_new(uint32_t max, struct gw_sessions **out)
+{
+	struct gw_sessions *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return (ERR_NOMEM);
+	s->max = max;
+	s->buckets = max < 64 ? 64 : max;
+	s->bucket = calloc(s->buckets, sizeof(*s->bucket));
+	if (s->bucket == NULL) {
+		free(s);
+		return (ERR_NOMEM);
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->closed, NULL);
+	*out = s;
+	return (ERR_OK);
+}
+
+static void
+session_unlink(struct gw_sessions *s, struct fealty_session *se)
+{
+	*se->prev = se->next;
+	if (se->next != NULL)
+		se->next->prev = se->prev;
+	se->next = NULL;
+	se->prev = NULL;
+	s->n--;
+}
+
+void
+gw_sessions_free(struct gw_sessions **s)
+{
+	if (*s == NULL)
+		return;
+	for (uint32_t i = 0; i < (*s)->buckets; i++) {
+		struct fealty_session *se;
+
+		while ((se = (*s)->bucket[i]) != NULL) {
+			session_unlink(*s, se);
+			free(se);
+		}
+	}
+	pthread_cond_destroy(&(*s)->closed);
+	pthread_mutex_destroy(&(*s)->lock);
+	free((*s)->bucket);
+	free(*s);
+	*s = NULL;
+}
+
+static enum err
+insert(struct fealty_gateway *g, struct fealty_session *se)
+{
+	struct gw_sessions *s = g->sessions;
+	struct fealty_session **b;
+	struct claim cl;
+	enum err e;
+
+	gw_claim(&se->peer, &cl);
+	pthread_mutex_lock(&s->lock);
+	if (s->n >= s->max)
+		e = ERR_BUSY;
+	else if ((e = gw_judge(g, &cl, &se->event)) == ERR_OK) {
+		b = &s->bucket[se->peer.device_number % s->buckets];
+		if ((se->next = *b) != NULL)
+			se->next->prev = &se->next;
+		se->prev = b;
+		*b = se;
+		s->n++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return (e);
+}
+
+struct fealty_session *
+fealty_session_register(struct fealty_gateway *g,
+    const struct fealty_peer *peer, fealty_close_fn *close_session, void *arg,
+    struct fealty_decision *decision)
+{
+	struct fealty_decision unused;
+	struct fealty_session *se = NULL;
+	name_t name;
+	enum err e;
+
+	if (decision == NULL)
+		decision = &unused;
+	memset(decision, 0, sizeof(*decision));
+	decision->peer = *peer;
+	e = gw_fresh(g);
+	if (e == ERR_OK && peer->ngroups > FEALTY_GROUPS)
+		e = ERR_REQUEST;
+	if (e == ERR_OK && (se = calloc(1, sizeof(*se))) == NULL)
+		e = ERR_NOMEM;
+	if (e == ERR_OK) {
+		se->peer = *peer;
+		se->close_session = close_session;
+		se->arg = arg;
+		e = insert(g, se);
+		decision->event = se->event;
+	}
+	if (e != ERR_OK) {
+		free(se);
+		se = NULL;
+		e = gw_why_get(g->why, peer->device_number, decision->event,
+		    e, name);
+	}
+	gw_refuse(decision, e, NULL);
+	return (se);
+}
+
+void
+fealty_session_unregister(struct fealty_gateway *g,
+    struct fealty_session **session)
+{
+	struct gw_sessions *s = g->sessions;
+	struct fealty_session *se = *session;
+	bool mine = true;
+
+	if (se == NULL)
+		return;
+	*session = NULL;
+	pthread_mutex_lock(&s->lock);
+	if (se->state == LIVE)
+		session_unlink(s, se);
+	else if (se->state == DOOMED || (se->state == CLOSING &&
+	    pthread_equal(se->closer, pthread_self()))) {
+		/* the cutter still has it in hand and frees it */
+		se->forsaken = true;
+		mine = false;
+	} else
+		while (se->state == CLOSING)
+			pthread_cond_wait(&s->closed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	if (mine)
+		free(se);
+}
+
+/* Takes the dead ones of a bucket out of the table. */
+static void
+doom(struct fealty_gateway *g, struct fealty_session *first, uint64_t dn,
+    struct fealty_session ***last)
+{
+	struct fealty_session *se, *next;
+	struct claim cl;
+
+	for (se = first; se != NULL; se = next) {
+		next = se->next;
+		if (dn != 0 && se->peer.device_number != dn)
+			continue;
+		gw_claim(&se->peer, &cl);
+		if ((se->why = gw_judge(g, &cl, &se->event)) == ERR_OK)
+			continue;
+		session_unlink(g->sessions, se);
+		se->state = DOOMED;
+		**last = se;
+		*last = &se->doomed;
+	}
+}
+
+/* Calls the host for one; the session may be gone afterwards. */
+static void
+close_one(struct fealty_gateway *g, struct fealty_session *se)
+{
+	struct gw_sessions *s = g->sessions;
+	bool forsaken;
+	name_t name;
+	enum err e;
+
+	pthread_mutex_lock(&s->lock);
+	if (!(forsaken = se->forsaken)) {
+		se->state = CLOSING;
+		se->closer = pthread_self();
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!forsaken) {
+		e = gw_why_get(g->why, se->peer.device_number, se->event,
+		    se->why, name);
+		se->close_session(se->arg, err_code(e), se->event);
+		pthread_mutex_lock(&s->lock);
+		se->state = CLOSED;
+		forsaken = se->forsaken;
+		pthread_cond_broadcast(&s->closed);
+		pthread_mutex_unlock(&s->lock);
+	}
+	if (forsaken)
+		free(se);
+}
+
+void
+gw_sessions_cut(struct fealty_gateway *g, uint64_t dn)
+{
+	struct gw_sessions *s = g->sessions;
+	struct fealty_session *first = NULL, **last = &first, *se;
+
+	pthread_mutex_lock(&s->lock);
+	if (dn != 0)
+		doom(g, s->bucket[dn % s->buckets], dn, &last);
+	else
+		for (uint32_t i = 0; i < s->buckets; i++)
+			doom(g, s->bucket[i], 0, &last);
+	pthread_mutex_unlock(&s->lock);
+	while ((se = first) != NULL) {
+		first = se->doomed;
+		close_one(g, se);
+	}
+}
