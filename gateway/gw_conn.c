@@ -218,7 +218,7 @@ conn_look_up(struct conn *c, const char *identity, size_t len)
 }
 
 int
-fealty_tls_peer(const SSL *ssl, struct fealty_peer *peer)
+fealty_tls_peer(const SSL *ssl, struct fealty_device *peer)
 {
 	const struct conn *c = conn_peek(ssl);
 	const struct psk_answer *a;

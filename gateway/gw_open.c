@@ -61,7 +61,7 @@ gw_judge(const struct fealty_gateway *g, const struct claim *c, uint64_t *by)
 }
 
 void
-gw_claim(const struct fealty_peer *p, struct claim *out)
+gw_claim(const struct fealty_device *p, struct claim *out)
 {
 	*out = (struct claim){
 		.dn = p->device_number,

@@ -11,7 +11,7 @@ struct fealty_session {
 	enum session_state state;
 	bool forsaken; /* unregistered: whoever comes last frees */
 	pthread_t closer;
-	struct fealty_peer peer;
+	struct fealty_device peer;
 	fealty_close_fn *close_session;
 	void *arg;
 	enum err why;
@@ -101,7 +101,7 @@ insert(struct fealty_gateway *g, struct fealty_session *se)
 
 struct fealty_session *
 fealty_session_register(struct fealty_gateway *g,
-    const struct fealty_peer *peer, fealty_close_fn *close_session, void *arg,
+    const struct fealty_device *peer, fealty_close_fn *close_session, void *arg,
     struct fealty_decision *decision)
 {
 	struct fealty_decision unused;

@@ -106,7 +106,7 @@ rests_on_key(const struct conn *c)
 static enum fealty_step
 settle(struct conn *c)
 {
-	struct fealty_peer peer;
+	struct fealty_device peer;
 	struct claim cl;
 	enum err e;
 

@@ -59,7 +59,7 @@ static enum err
 fill(const struct token_claims *c, const char *token, size_t len,
     struct fealty_decision *d)
 {
-	struct fealty_peer *p = &d->peer;
+	struct fealty_device *p = &d->peer;
 	char kid[KID_LEN + 1];
 
 	copy_name(p->device_id, sizeof(p->device_id), c->sub);
@@ -80,7 +80,7 @@ fill(const struct token_claims *c, const char *token, size_t len,
 
 static enum err
 check(struct fealty_gateway *g, const char *token, size_t len,
-    const struct fealty_peer *peer, struct fealty_decision *d,
+    const struct fealty_device *peer, struct fealty_decision *d,
     struct detail *why)
 {
 	struct revset *set = atomic_load(&g->set);
@@ -132,7 +132,7 @@ hope(struct fealty_gateway *g, enum err e, const char *token, size_t len)
 
 int
 fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
-    const struct fealty_peer *peer, uint32_t wait_ms,
+    const struct fealty_device *peer, uint32_t wait_ms,
     struct fealty_decision *d)
 {
 	struct detail why;

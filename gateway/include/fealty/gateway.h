@@ -121,7 +121,7 @@ FEALTY_EXPORT int fealty_gateway_ready(const struct fealty_gateway *gateway);
 /* ---- who a device is ------------------------------------------------ */
 
 /* An authenticated device, and the position at which it was. */
-struct fealty_peer {
+struct fealty_device {
 	char device_id[FEALTY_NAME];
 	uint64_t device_number;
 	uint32_t epoch;
@@ -141,7 +141,7 @@ struct fealty_decision {
 	char code[FEALTY_CODE]; /* "ok" when accepted */
 	char reason[FEALTY_REASON];
 	/* the token's, as far as it could be trusted; else empty */
-	struct fealty_peer peer;
+	struct fealty_device peer;
 	char scope[FEALTY_SCOPE];
 	int64_t expires; /* unix seconds */
 	uint64_t event;	 /* position of the event that killed it, or 0 */
@@ -155,7 +155,7 @@ struct fealty_decision {
  * accepted.
  */
 FEALTY_EXPORT int fealty_token_check(struct fealty_gateway *gateway,
-    const char *token, size_t len, const struct fealty_peer *peer,
+    const char *token, size_t len, const struct fealty_device *peer,
     uint32_t wait_ms, struct fealty_decision *decision);
 
 /* ---- TLS ------------------------------------------------------------ */
@@ -218,7 +218,7 @@ FEALTY_EXPORT int fealty_tls_handshake(struct fealty_gateway *gateway,
  * key. 0, or -1: nobody. Not a statement that the device is still good: that
  * is fealty_session_register.
  */
-FEALTY_EXPORT int fealty_tls_peer(const SSL *ssl, struct fealty_peer *peer);
+FEALTY_EXPORT int fealty_tls_peer(const SSL *ssl, struct fealty_device *peer);
 
 /* ---- sessions ------------------------------------------------------- */
 
@@ -237,7 +237,7 @@ struct fealty_session;
  * event falls between them.
  */
 FEALTY_EXPORT struct fealty_session *fealty_session_register(
-    struct fealty_gateway *gateway, const struct fealty_peer *peer,
+    struct fealty_gateway *gateway, const struct fealty_device *peer,
     fealty_close_fn *close_session, void *arg,
     struct fealty_decision *decision);
 /*
