@@ -112,7 +112,7 @@ fealty_session_register(struct fealty_gateway *g,
 	if (decision == NULL)
 		decision = &unused;
 	memset(decision, 0, sizeof(*decision));
-	decision->peer = *peer;
+	decision->device = *peer;
 	e = gw_fresh(g);
 	if (e == ERR_OK && peer->ngroups > FEALTY_GROUPS)
 		e = ERR_REQUEST;

@@ -59,7 +59,7 @@ static enum err
 fill(const struct token_claims *c, const char *token, size_t len,
     struct fealty_decision *d)
 {
-	struct fealty_device *p = &d->peer;
+	struct fealty_device *p = &d->device;
 	char kid[KID_LEN + 1];
 
 	copy_name(p->device_id, sizeof(p->device_id), c->sub);
@@ -102,7 +102,7 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	if (peer != NULL && (peer->device_number != c.dn ||
 	    strcmp(peer->device_id, c.sub) != 0))
 		return (ERR_TOKEN_DEVICE);
-	gw_claim(&d->peer, &cl);
+	gw_claim(&d->device, &cl);
 	e = revset_check(set, &cl, &d->event);
 	if (e != ERR_OK)
 		e = gw_why_get(g->why, c.dn, d->event, e, name);

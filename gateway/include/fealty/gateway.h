@@ -141,7 +141,7 @@ struct fealty_decision {
 	char code[FEALTY_CODE]; /* "ok" when accepted */
 	char reason[FEALTY_REASON];
 	/* the token's, as far as it could be trusted; else empty */
-	struct fealty_device peer;
+	struct fealty_device device;
 	char scope[FEALTY_SCOPE];
 	int64_t expires; /* unix seconds */
 	uint64_t event;	 /* position of the event that killed it, or 0 */
