@@ -231,6 +231,26 @@ gateway_make(const struct fealty_options *o)
 	return (g);
 }
 
+/* JSON with keys in it is wiped, unless the host has its own allocator. */
+static void
+wipe_json(void)
+{
+	json_malloc_t m;
+	json_free_t f;
+
+	json_get_alloc_funcs(&m, &f);
+	if (m == malloc && f == free)
+		wire_init();
+}
+
+static void
+prepare_json(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, wipe_json);
+}
+
 struct fealty_gateway *
 fealty_gateway_open(const struct fealty_options *o, char *reason, size_t size)
 {
@@ -249,7 +269,7 @@ fealty_gateway_open(const struct fealty_options *o, char *reason, size_t size)
 	e = ERR_NOMEM;
 	if ((g = gateway_make(o)) == NULL)
 		goto out;
-	wire_init();
+	prepare_json();
 	if ((e = set_issuer(g, o)) != ERR_OK ||
 	    (e = make_parts(g, o)) != ERR_OK)
 		goto out;
