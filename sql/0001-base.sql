@@ -3,6 +3,16 @@
 -- security; the tenant is set per transaction (fealty.tenant). Tenant 0 is the
 -- authority itself. Sealed columns are docs/at-rest.md.
 
+-- Nobody but the roles of Fealty has business here; no temporary tables, that
+-- could stand in front of real ones.
+DO $$
+BEGIN
+	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC',
+	    current_database());
+	EXECUTE format('GRANT CONNECT ON DATABASE %I TO fealty_app',
+	    current_database());
+END
+$$;
 CREATE SCHEMA fealty;
 GRANT USAGE ON SCHEMA fealty TO fealty_app;
 SET LOCAL search_path = fealty, pg_catalog;
@@ -39,6 +49,7 @@ CREATE TABLE counter (
 	    CHECK (next_device BETWEEN 1 AND 9007199254740991),
 	next_group bigint NOT NULL DEFAULT 1,
 	next_caller bigint NOT NULL DEFAULT 1,
+	next_model bigint NOT NULL DEFAULT 1,
 	blocked boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE counter IS
@@ -57,7 +68,8 @@ CREATE TABLE event (
 	id text NOT NULL CHECK (length(id) BETWEEN 1 AND 64),
 	ep_max bigint NOT NULL DEFAULT 0,
 	exp bigint NOT NULL DEFAULT 0,
-	at bigint NOT NULL DEFAULT extract(epoch FROM clock_timestamp())::bigint,
+	at bigint NOT NULL
+	    DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
 	PRIMARY KEY (tenant, pos)
 );
 COMMENT ON TABLE event IS
@@ -68,7 +80,7 @@ COMMENT ON COLUMN event.effect IS '1 cut 2 block 3 lift';
 COMMENT ON COLUMN event.id IS 'number as decimal text, jti or kid';
 COMMENT ON COLUMN event.ep_max IS 'device: epochs up to this one; 0 all';
 COMMENT ON COLUMN event.exp IS 'token: its expiry, unix seconds; else 0';
-CREATE INDEX event_id ON event (tenant, kind, id);
+CREATE INDEX event_id ON event (tenant, kind, id, pos);
 
 CREATE TABLE data_key (
 	tenant bigint NOT NULL REFERENCES tenant,
@@ -177,7 +189,7 @@ CREATE TABLE production_order (
 	next_place bigint NOT NULL DEFAULT 1,
 	expires_at bigint NOT NULL,
 	created_at bigint NOT NULL
-	    DEFAULT extract(epoch FROM clock_timestamp())::bigint,
+	    DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
 	closed boolean NOT NULL DEFAULT false,
 	derived boolean NOT NULL DEFAULT false,
 	reburn smallint NOT NULL CHECK (reburn BETWEEN 0 AND 2),
@@ -208,9 +220,9 @@ CREATE TABLE device (
 	epoch bigint NOT NULL DEFAULT 1 CHECK (epoch BETWEEN 1 AND 4294967295),
 	station bigint NOT NULL DEFAULT 0,
 	created_at bigint NOT NULL
-	    DEFAULT extract(epoch FROM clock_timestamp())::bigint,
+	    DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
 	changed_at bigint NOT NULL
-	    DEFAULT extract(epoch FROM clock_timestamp())::bigint,
+	    DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
 	PRIMARY KEY (tenant, number),
 	FOREIGN KEY (tenant, order_name) REFERENCES production_order
 );
@@ -252,7 +264,8 @@ CREATE TABLE device_member (
 	FOREIGN KEY (tenant, device_group) REFERENCES device_group
 );
 COMMENT ON TABLE device_member IS 'Which device is in which group, 8 at most.';
-CREATE INDEX device_member_group ON device_member (tenant, device_group, device);
+CREATE INDEX device_member_group
+    ON device_member (tenant, device_group, device);
 
 CREATE TABLE assertion_mark (
 	tenant bigint NOT NULL,
@@ -272,7 +285,8 @@ GRANT USAGE ON SEQUENCE audit_number TO fealty_app;
 CREATE TABLE audit (
 	tenant bigint NOT NULL REFERENCES tenant,
 	number bigint NOT NULL DEFAULT nextval('fealty.audit_number'),
-	at bigint NOT NULL DEFAULT extract(epoch FROM clock_timestamp())::bigint,
+	at bigint NOT NULL
+	    DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
 	caller bigint NOT NULL,
 	action text NOT NULL,
 	object_kind text NOT NULL,
@@ -327,7 +341,8 @@ GRANT DELETE ON assertion_mark, device_member, instance TO fealty_app;
 -- The named exceptions to tenant separation, each as narrow as its use.
 CREATE FUNCTION caller_by_credential(hash bytea)
 RETURNS TABLE (tenant bigint, tenant_name text, number bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = fealty, pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = fealty, pg_catalog, pg_temp
 AS $$
 	SELECT c.tenant, t.name, c.number FROM caller c
 	JOIN tenant t ON t.tenant = c.tenant
@@ -338,7 +353,8 @@ COMMENT ON FUNCTION caller_by_credential(bytea) IS
 
 CREATE FUNCTION heads()
 RETURNS TABLE (tenant bigint, name text, pos bigint, floor bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = fealty, pg_catalog
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = fealty, pg_catalog, pg_temp
 AS $$
 	SELECT t.tenant, t.name, c.pos, c.floor FROM tenant t
 	JOIN counter c ON c.tenant = t.tenant
@@ -347,7 +363,8 @@ COMMENT ON FUNCTION heads() IS
     'Exception 2: the follower''s view, names and positions only.';
 
 CREATE FUNCTION next_tenant() RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = fealty, pg_catalog
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = fealty, pg_catalog, pg_temp
 AS $$
 	SELECT coalesce(max(tenant), 0) + 1 FROM tenant
 $$;

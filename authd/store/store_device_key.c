@@ -1,0 +1,138 @@
+/* Root keys of devices, and all that authenticating one needs. */
+#include "authd/store/pg_device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+row_device_key(struct store *st, struct pg_row *r, void *out)
+{
+	struct device_key_row *k = out;
+
+	(void)st;
+	memset(k, 0, sizeof(*k));
+	k->dn = row_u64(r);
+	k->epoch = row_u32(r);
+	k->data_key = row_u64(r);
+	k->sealed_len = row_bytes(r, k->sealed, sizeof(k->sealed));
+	k->released = row_u64(r);
+}
+
+enum err
+store_device_key_insert(struct store *st, const struct device_key_row *row)
+{
+	static const struct stmt s = {"device_key_insert",
+	    "INSERT INTO device_key (tenant, device, epoch, data_key, sealed, "
+	    "released) VALUES (current_tenant(), $1, $2, $3, $4, $5) "
+	    "RETURNING 1"};
+	struct pg_args a = {0};
+	int derived = row->data_key == 0;
+
+	if (row->sealed_len > SEALED_MAX)
+		return pg_fail(st, ERR_INTERNAL);
+	arg_int(&a, (int64_t)row->dn);
+	arg_int(&a, row->epoch);
+	arg_int_or_null(&a, (int64_t)row->data_key, derived);
+	arg_bytes(&a, derived ? NULL : row->sealed, row->sealed_len);
+	arg_int(&a, (int64_t)row->released);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
+store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
+    struct device_key_row *out)
+{
+	static const struct stmt s = {"device_key_get",
+	    "SELECT " PG_DEVICE_KEY_COLUMNS " FROM device_key k "
+	    "WHERE k.device = $1 AND k.epoch = $2"};
+	struct pg_args a = {0};
+	struct device_key_row k;
+	enum err e;
+
+	arg_int(&a, (int64_t)dn);
+	arg_int(&a, epoch);
+	e = pg_one(st, &s, &a, row_device_key, &k);
+	if (e == ERR_OK)
+		*out = k;
+	return e;
+}
+
+enum err
+store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
+{
+	static const struct stmt s = {"device_key_released",
+	    "UPDATE device_key SET released = released + 1 "
+	    "WHERE device = $1 AND epoch = $2 RETURNING 1"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)dn);
+	arg_int(&a, epoch);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+static void
+row_auth(struct store *st, struct pg_row *r, void *out)
+{
+	struct device_auth *d = out;
+
+	row_device(st, r, &d->device);
+	row_device_key(st, r, &d->key);
+	row_text(r, d->model.name, sizeof(d->model.name));
+	d->model.number = row_u64(r);
+	d->model.group = row_u32(r);
+	d->model.data_key = row_u64(r);
+	d->model.master_len = row_bytes(r, d->model.master,
+	    sizeof(d->model.master));
+	row_text(r, d->scope, sizeof(d->scope));
+	d->npeers = row_names(r, d->peers, ORDER_PEERS_MAX);
+	d->pos = row_u64(r);
+	d->tenant_blocked = row_int(r) != 0;
+	d->group_blocked = row_int(r) != 0;
+}
+
+/*
+ * Hot. One statement, so that the counter is read in the snapshot of every
+ * row that justifies the answer; groups and their blocks in one aggregate.
+ */
+enum err
+store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
+    struct device_auth *out)
+{
+	static const struct stmt s = {"device_auth",
+	    "SELECT " PG_DEVICE_COLUMNS ", coalesce(g.numbers, '{}'), "
+	    PG_DEVICE_KEY_COLUMNS ", "
+	    "m.name, m.number, m.device_group, m.data_key, m.master, "
+	    "o.scope, ARRAY(SELECT u.name FROM unnest(o.peers) "
+	    "WITH ORDINALITY AS u (name, place) JOIN audience a "
+	    "ON a.tenant = o.tenant AND a.name = u.name "
+	    "WHERE NOT a.retired ORDER BY u.place), "
+	    "c.pos, c.blocked, coalesce(g.blocked, false) "
+	    "FROM device d "
+	    "JOIN device_key k ON k.tenant = d.tenant "
+	    "AND k.device = d.number AND k.epoch = $2 "
+	    "JOIN production_order o ON o.tenant = d.tenant "
+	    "AND o.name = d.order_name "
+	    "JOIN model m ON m.tenant = o.tenant AND m.name = o.model "
+	    "JOIN counter c ON c.tenant = d.tenant "
+	    "CROSS JOIN LATERAL (SELECT "
+	    "array_agg(y.number ORDER BY y.number) AS numbers, "
+	    "bool_or(y.blocked) AS blocked FROM device_member x "
+	    "JOIN device_group y ON y.tenant = x.tenant "
+	    "AND y.number = x.device_group "
+	    "WHERE x.tenant = d.tenant AND x.device = d.number) g "
+	    "WHERE d.number = $1"};
+	struct device_auth *d = NULL;
+	struct pg_args a = {0};
+	enum err e;
+
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return pg_fail(st, ERR_NOMEM);
+	arg_int(&a, (int64_t)dn);
+	arg_int(&a, epoch);
+	e = pg_one(st, &s, &a, row_auth, d);
+	if (e == ERR_OK)
+		*out = *d;
+	free(d);
+	return e;
+}

@@ -1,0 +1,139 @@
+/* Events: appended under the counter's row lock, read in order. */
+#include "authd/store/pg.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#define COLUMNS "pos, kind, effect, id, ep_max, exp, at"
+
+static void
+row_event(struct store *st, struct pg_row *r, void *out)
+{
+	struct event *e = out;
+
+	(void)st;
+	e->pos = row_u64(r);
+	e->kind = (enum event_kind)row_int(r);
+	e->effect = (enum event_effect)row_int(r);
+	row_text(r, e->id, sizeof(e->id));
+	e->ep_max = row_u32(r);
+	e->exp = row_int(r);
+	e->at = row_int(r);
+}
+
+/*
+ * The counter's row stays locked until commit: who comes later waits here
+ * and gets the higher number, so commit order is number order. pg_notify
+ * reaches listeners when, and only if, this transaction commits.
+ */
+enum err
+store_event_append(struct store *st, struct event *e)
+{
+	static const struct stmt s = {"event_append",
+	    "WITH c AS (UPDATE counter SET pos = pos + 1 RETURNING pos) "
+	    "INSERT INTO event (tenant, pos, kind, effect, id, ep_max, exp) "
+	    "SELECT current_tenant(), c.pos, $1, $2, $3, $4, $5 FROM c "
+	    "RETURNING " COLUMNS ", pg_notify('fealty_feed', '')"};
+	struct pg_args a = {0};
+	struct event done;
+	enum err err;
+
+	arg_int(&a, e->kind);
+	arg_int(&a, e->effect);
+	arg_text(&a, e->id);
+	arg_int(&a, e->ep_max);
+	arg_int(&a, e->exp);
+	err = pg_one(st, &s, &a, row_event, &done);
+	if (err == ERR_OK) {
+		e->pos = done.pos;
+		e->at = done.at;
+	}
+	return err;
+}
+
+enum err
+store_event_list(struct store *st, uint64_t after, uint32_t limit,
+    struct event *rows, size_t *n)
+{
+	static const struct stmt s = {"event_list",
+	    "SELECT " COLUMNS " FROM event WHERE pos > $1 "
+	    "ORDER BY pos LIMIT $2"};
+	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)after);
+	arg_int(&a, limit);
+	return pg_list(st, &s, &a, &l, n);
+}
+
+enum err
+store_event_naming(struct store *st, enum event_kind kind, const char *id,
+    uint32_t limit, struct event *rows, size_t *n)
+{
+	static const struct stmt s = {"event_naming",
+	    "SELECT " COLUMNS " FROM event WHERE kind = $1 AND id = $2 "
+	    "ORDER BY pos DESC LIMIT $3"};
+	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
+	struct pg_args a = {0};
+
+	arg_int(&a, kind);
+	arg_text(&a, id);
+	arg_int(&a, limit);
+	return pg_list(st, &s, &a, &l, n);
+}
+
+/* 1 if a wake-up had arrived; takes all there are. */
+static int
+take_notifies(struct store *st)
+{
+	PGnotify *note;
+	int any = 0;
+
+	while ((note = PQnotifies(st->conn)) != NULL) {
+		PQfreemem(note);
+		any = 1;
+	}
+	return any;
+}
+
+static enum err
+listen_start(struct store *st)
+{
+	static const struct stmt s = {"listen", "LISTEN fealty_feed"};
+	PGresult *res = NULL;
+	enum err e;
+
+	e = pg_run_anywhere(st, &s, NULL, &res);
+	PQclear(res);
+	if (e == ERR_OK)
+		st->listening = 1;
+	return e;
+}
+
+enum err
+store_listen(struct store *st, uint32_t ms)
+{
+	int64_t deadline = clock_mono_ms(&clock_system) + ms, left;
+	struct pollfd p = {.events = POLLIN};
+
+	if (st->tx != TX_NONE)
+		return ERR_INTERNAL;
+	pg_settle(st);
+	/* Whatever came before listening is unknown: that is a wake-up. */
+	if (!st->listening || st->conn == NULL)
+		return listen_start(st);
+	for (;;) {
+		if (take_notifies(st))
+			return ERR_OK;
+		left = deadline - clock_mono_ms(&clock_system);
+		if (left <= 0)
+			return ERR_TIMEOUT;
+		p.fd = PQsocket(st->conn);
+		if ((poll(&p, 1, (int)left) < 0 && errno != EINTR) ||
+		    !PQconsumeInput(st->conn) ||
+		    PQstatus(st->conn) != CONNECTION_OK) {
+			pg_drop(st);
+			return ERR_STORE;
+		}
+	}
+}

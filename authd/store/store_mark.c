@@ -1,0 +1,385 @@
+/*
+ * One use of an assertion. Concurrent callers queue; whoever finds a lane
+ * free leads: takes a run of one tenant's marks, inserts them in one round
+ * trip and one durable commit, and tells the others. Which of them was first
+ * is what INSERT … ON CONFLICT … RETURNING says, so it holds across
+ * processes; an answer that is not known to be committed is ERR_STORE.
+ */
+#include "authd/store/pg.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH_MAX 256
+#define QUEUE_MAX 8192
+#define TRIES 3
+
+struct mark_wait {
+	const struct mark *m;
+	pthread_cond_t wake;
+	struct mark_wait *next;
+	enum { QUEUED, TAKEN, ANSWERED } state;
+	int lead; /* a lane is free and this one is to use it */
+	int fresh;
+	enum err e;
+};
+
+enum err
+marks_open(struct store_pool *pool)
+{
+	int i;
+
+	if (pthread_mutex_init(&pool->mark_lock, NULL) != 0)
+		return ERR_NOMEM;
+	for (i = 0; i < MARK_LANES; i++) {
+		pool->lane[i].pool = pool;
+		pool->lane[i].mode = STORE_WRITE;
+	}
+	return ERR_OK;
+}
+
+void
+marks_close(struct store_pool *pool)
+{
+	int i;
+
+	for (i = 0; i < MARK_LANES; i++)
+		pg_drop(&pool->lane[i]);
+	(void)pthread_mutex_destroy(&pool->mark_lock);
+}
+
+static int
+compare(const struct mark *a, const struct mark *b)
+{
+	if (a->exp != b->exp)
+		return a->exp < b->exp ? -1 : 1;
+	if (a->dn != b->dn)
+		return a->dn < b->dn ? -1 : 1;
+	return memcmp(a->mark, b->mark, MARK_LEN);
+}
+
+static int
+compare_waits(const void *a, const void *b)
+{
+	const struct mark_wait *const *x = a, *const *y = b;
+
+	return compare((*x)->m, (*y)->m);
+}
+
+/* The marks of a batch without their duplicates, as columns. */
+struct columns {
+	size_t n;
+	int64_t exp[BATCH_MAX];
+	int64_t dn[BATCH_MAX];
+	unsigned char mark[BATCH_MAX][MARK_LEN];
+};
+
+/* Says fresh to the one waiter that stands for each returned row. */
+static enum err
+deal(const PGresult *res, struct mark_wait **w, size_t n)
+{
+	struct pg_row row = {.res = res};
+	struct mark got = {0};
+	size_t i;
+
+	for (; row.row < PQntuples(res); row.row++) {
+		row.col = 0;
+		got.exp = row_int(&row);
+		got.dn = row_u64(&row);
+		if (row_bytes(&row, got.mark, MARK_LEN) != MARK_LEN)
+			row.e = ERR_INTERNAL;
+		for (i = 0; i < n && compare(w[i]->m, &got) != 0; i++)
+			continue;
+		if (row.e != ERR_OK || i == n)
+			return ERR_INTERNAL;
+		/* Sorted: the first of equal ones. */
+		w[i]->fresh = 1;
+	}
+	return ERR_OK;
+}
+
+/*
+ * Rows go in sorted: two batches that share marks, here or in another
+ * process, wait for each other in the same order and cannot deadlock.
+ */
+static enum err
+send_batch(struct store *st, uint32_t tenant, const struct columns *c,
+    struct pg_round *r)
+{
+	static const struct stmt s = {"mark_use",
+	    "INSERT INTO assertion_mark (tenant, exp, device, mark) "
+	    "SELECT current_tenant(), u.exp, u.device, u.mark "
+	    "FROM unnest($1, $2, $3) WITH ORDINALITY "
+	    "AS u (exp, device, mark, place) ORDER BY u.place "
+	    "ON CONFLICT DO NOTHING RETURNING exp, device, mark"};
+	struct pg_args a = {0}, t = {0};
+	char number[16];
+	enum err e;
+
+	(void)snprintf(number, sizeof(number), "%u", tenant);
+	arg_text(&t, number);
+	arg_ints(&a, c->exp, c->n);
+	arg_ints(&a, c->dn, c->n);
+	arg_octets(&a, c->mark[0], MARK_LEN, c->n);
+	e = round_add(st, r, &pg_begin_write, NULL);
+	if (e == ERR_OK)
+		e = round_add(st, r, &pg_set_tenant, &t);
+	if (e == ERR_OK)
+		e = round_add(st, r, &s, &a);
+	if (e == ERR_OK)
+		e = round_add(st, r, &pg_commit, NULL);
+	if (e == ERR_OK)
+		e = round_send(st, r);
+	args_free(&a);
+	return e;
+}
+
+static enum err
+insert_once(struct store *st, struct mark_wait **w, size_t n,
+    const struct columns *c)
+{
+	struct pg_round r = {0};
+	enum err e;
+
+	e = pg_connect(st);
+	if (e != ERR_OK)
+		return ERR_STORE;
+	e = send_batch(st, w[0]->m->tenant, c, &r);
+	if (e == ERR_OK)
+		e = round_read(st, &r);
+	else
+		pg_drop(st);
+	if (e == ERR_OK && (r.done != 4 ||
+	    strcmp(PQcmdStatus(r.res[3]), "COMMIT") != 0))
+		e = ERR_STORE;
+	if (e == ERR_OK)
+		e = deal(r.res[2], w, n);
+	round_free(&r);
+	if (e == ERR_OK || st->conn == NULL)
+		return e;
+	/* The failed transaction is still open. */
+	if (round_add(st, &r, &pg_rollback, NULL) != ERR_OK ||
+	    round_send(st, &r) != ERR_OK || round_read(st, &r) != ERR_OK)
+		pg_drop(st);
+	round_free(&r);
+	return e;
+}
+
+/* Answers a batch of one tenant. No lock held. */
+static void
+insert_batch(struct store *st, struct mark_wait **w, size_t n)
+{
+	struct columns c;
+	enum err e = ERR_CONFLICT;
+	size_t i;
+	int t;
+
+	qsort(w, n, sizeof(struct mark_wait *), compare_waits);
+	c.n = 0;
+	for (i = 0; i < n; i++) {
+		if (i > 0 && compare(w[i - 1]->m, w[i]->m) == 0)
+			continue;
+		c.exp[c.n] = w[i]->m->exp;
+		c.dn[c.n] = (int64_t)w[i]->m->dn;
+		memcpy(c.mark[c.n++], w[i]->m->mark, MARK_LEN);
+	}
+	/* A lost race left nothing behind: again. */
+	for (t = 0; t < TRIES && e == ERR_CONFLICT; t++)
+		e = insert_once(st, w, n, &c);
+	for (i = 0; i < n; i++) {
+		if (e != ERR_OK)
+			w[i]->e = e;
+		else
+			w[i]->e = w[i]->fresh ? ERR_OK : ERR_ASSERTION_USED;
+	}
+}
+
+static void
+unlink_wait(struct store_pool *pool, struct mark_wait *prev,
+    struct mark_wait *w)
+{
+	if (prev == NULL)
+		pool->mark_head = w->next;
+	else
+		prev->next = w->next;
+	if (pool->mark_tail == w)
+		pool->mark_tail = prev;
+	w->next = NULL;
+	pool->marks_queued--;
+}
+
+/* Takes the oldest and others of its tenant. Lock held. */
+static size_t
+take_batch(struct store_pool *pool, struct mark_wait **out)
+{
+	struct mark_wait *w = pool->mark_head, *prev = NULL, *next;
+	uint32_t tenant;
+	size_t n = 0;
+
+	if (w == NULL)
+		return 0;
+	tenant = w->m->tenant;
+	for (; w != NULL && n < BATCH_MAX; w = next) {
+		next = w->next;
+		if (w->m->tenant != tenant) {
+			prev = w;
+			continue;
+		}
+		unlink_wait(pool, prev, w);
+		w->state = TAKEN;
+		out[n++] = w;
+	}
+	return n;
+}
+
+/* Leads one batch on the lane. Lock held on entry and exit. */
+static void
+lead(struct store_pool *pool, int lane)
+{
+	struct mark_wait *batch[BATCH_MAX];
+	size_t n, i;
+
+	pool->lane_busy[lane] = 1;
+	n = take_batch(pool, batch);
+	(void)pthread_mutex_unlock(&pool->mark_lock);
+	if (n > 0)
+		insert_batch(&pool->lane[lane], batch, n);
+	(void)pthread_mutex_lock(&pool->mark_lock);
+	pool->lane_busy[lane] = 0;
+	for (i = 0; i < n; i++) {
+		batch[i]->state = ANSWERED;
+		(void)pthread_cond_signal(&batch[i]->wake);
+	}
+	/* Who waits longest leads next. */
+	if (pool->mark_head != NULL) {
+		pool->mark_head->lead = 1;
+		(void)pthread_cond_signal(&pool->mark_head->wake);
+	}
+}
+
+static int
+free_lane(const struct store_pool *pool)
+{
+	int i;
+
+	for (i = 0; i < MARK_LANES; i++)
+		if (!pool->lane_busy[i])
+			return i;
+	return -1;
+}
+
+/* Gives up a place in the queue; one in a batch must await its answer. */
+static void
+abandon(struct store_pool *pool, struct mark_wait *self)
+{
+	struct mark_wait *w, *prev = NULL;
+
+	for (w = pool->mark_head; w != NULL && w != self; w = w->next)
+		prev = w;
+	if (w == NULL)
+		return;
+	unlink_wait(pool, prev, w);
+	self->state = ANSWERED;
+	self->e = ERR_STORE;
+	/* It may have been the one to lead: pass that on. */
+	if (self->lead && pool->mark_head != NULL) {
+		pool->mark_head->lead = 1;
+		(void)pthread_cond_signal(&pool->mark_head->wake);
+	}
+}
+
+static void
+await(struct store_pool *pool, struct mark_wait *self)
+{
+	struct timespec until;
+	int rc = 0, lane;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (pool->conf.connect_ms +
+	    2 * pool->conf.statement_ms) / 1000 + 5;
+	while (self->state != ANSWERED) {
+		lane = self->state == QUEUED ? free_lane(pool) : -1;
+		if (lane >= 0) {
+			lead(pool, lane);
+			continue;
+		}
+		if (self->state == TAKEN)
+			(void)pthread_cond_wait(&self->wake,
+			    &pool->mark_lock);
+		else
+			rc = pthread_cond_timedwait(&self->wake,
+			    &pool->mark_lock, &until);
+		if (rc == ETIMEDOUT && self->state == QUEUED)
+			abandon(pool, self);
+	}
+}
+
+static enum err
+wait_init(struct mark_wait *w)
+{
+	pthread_condattr_t attr;
+	int bad;
+
+	if (pthread_condattr_init(&attr) != 0)
+		return ERR_NOMEM;
+	bad = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+	    pthread_cond_init(&w->wake, &attr) != 0;
+	(void)pthread_condattr_destroy(&attr);
+	return bad ? ERR_NOMEM : ERR_OK;
+}
+
+enum err
+store_mark_use(struct store_pool *pool, const struct mark *m)
+{
+	struct mark_wait self = {.m = m, .e = ERR_BUSY};
+	enum err e;
+
+	e = wait_init(&self);
+	if (e != ERR_OK)
+		return e;
+	(void)pthread_mutex_lock(&pool->mark_lock);
+	if (pool->marks_queued < QUEUE_MAX) {
+		if (pool->mark_tail == NULL || pool->mark_head == NULL)
+			pool->mark_head = &self;
+		else
+			pool->mark_tail->next = &self;
+		pool->mark_tail = &self;
+		pool->marks_queued++;
+		await(pool, &self);
+	}
+	(void)pthread_mutex_unlock(&pool->mark_lock);
+	(void)pthread_cond_destroy(&self.wake);
+	return self.e;
+}
+
+enum err
+store_mark_expire(struct store *st, uint32_t tenant, int64_t before,
+    uint32_t limit, uint32_t *n)
+{
+	static const struct stmt s = {"mark_expire",
+	    "WITH gone AS (DELETE FROM assertion_mark WHERE "
+	    "(tenant, exp, device, mark) IN (SELECT tenant, exp, device, mark "
+	    "FROM assertion_mark WHERE exp < $1 ORDER BY exp LIMIT $2) "
+	    "RETURNING 1) SELECT count(*) FROM gone"};
+	struct pg_args a = {0};
+	uint64_t v = 0;
+	enum err e;
+
+	e = store_begin(st, tenant, STORE_WRITE);
+	if (e != ERR_OK)
+		return e;
+	arg_int(&a, before);
+	arg_int(&a, limit);
+	e = pg_one(st, &s, &a, row_one_int, &v);
+	if (e == ERR_OK)
+		e = store_commit(st);
+	if (e != ERR_OK) {
+		store_rollback(st);
+		return e;
+	}
+	*n = (uint32_t)v;
+	return ERR_OK;
+}
