@@ -1,0 +1,84 @@
+#include <string.h>
+
+#include <jansson.h>
+#include "authd/http/request.h"
+#include "lib/wire/burn.h"
+#include "lib/wire/registry.h"
+
+enum err api_reserve(struct req *);
+enum err api_release(struct req *);
+enum err api_confirm(struct req *);
+enum err api_void(struct req *);
+
+enum err
+api_reserve(struct req *r)
+{
+	struct device dev;
+	name_t serial;
+	int created;
+	enum err e;
+
+	e = wire_serial_decode(r->body.p, r->body.len, serial,
+	    &r->call.detail);
+	if (e == ERR_OK && !name_is_serial(serial)) {
+		detail_set(&r->call.detail, "member serial: malformed");
+		e = ERR_NAME;
+	}
+	if (e == ERR_OK)
+		e = core_reserve(&r->call, req_param(r, 0), serial, &dev,
+		    &created);
+	if (e == ERR_OK)
+		e = req_json(r, created ? 201 : 200, wire_device_json(&dev));
+	return e;
+}
+
+enum err
+api_release(struct req *r)
+{
+	struct release_request req;
+	struct release rel;
+	enum err e;
+
+	memset(&req, 0, sizeof(req));
+	memset(&rel, 0, sizeof(rel));
+	e = wire_release_request_decode(r->body.p, r->body.len, &req,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_release(&r->call, req_param(r, 0), &req, &rel);
+	if (e == ERR_OK)
+		e = wire_release_encode(&rel, &r->reply.body);
+	return e;
+}
+
+enum err
+api_confirm(struct req *r)
+{
+	struct confirm req;
+	struct device dev;
+	enum err e;
+
+	memset(&req, 0, sizeof(req));
+	e = wire_confirm_decode(r->body.p, r->body.len, &req,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_confirm(&r->call, req_param(r, 0), &req, &dev);
+	if (e == ERR_OK)
+		e = req_json(r, 200, wire_device_json(&dev));
+	return e;
+}
+
+enum err
+api_void(struct req *r)
+{
+	char reason[201] = "";
+	struct device dev;
+	enum err e;
+
+	e = wire_reason_decode(r->body.p, r->body.len, reason,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_void(&r->call, req_param(r, 0), reason, &dev);
+	if (e == ERR_OK)
+		e = req_json(r, 200, wire_device_json(&dev));
+	return e;
+}

@@ -1,0 +1,334 @@
+#include "authd/http/request.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "authd/http/authn.h"
+#include "authd/http/device_tls.h"
+#include "authd/http/server.h"
+#include "lib/base/parse.h"
+#include "lib/wire/wire.h"
+
+#define DISCARD_MAX ((size_t)1 << 20)
+#define KEEP_MAX ((size_t)64 << 10) /* buffers kept between requests */
+
+void
+req_begin(struct conn *c, struct MHD_Connection *mc, const char *uri)
+{
+	struct req *r = &c->req;
+	size_t len = strlen(uri);
+
+	guard_phase(c->listener->http->guard, c, CONN_READING);
+	r->conn = c;
+	r->mc = mc;
+	r->state = REQ_HEAD;
+	r->refusal = ERR_OK;
+	r->route = NULL;
+	r->form_parsed = 0;
+	r->query.n = r->form.n = 0;
+	r->received = 0;
+	r->begun_us = 0;
+	memset(&r->call, 0, sizeof(r->call));
+	r->reply.err = ERR_OK;
+	r->reply.status = 0;
+	r->reply.type = r->reply.challenge = NULL;
+	r->reply.allow[0] = '\0';
+	r->reply.cacheable = 0;
+	r->body.max = 0;
+	r->reply.body.max = REPLY_MAX;
+	c->requests++;
+	if (len > URI_MAX) {
+		r->refusal = ERR_TOO_LARGE;
+		len = 0;
+	}
+	memcpy(r->uri, uri, len);
+	r->uri[len] = '\0';
+}
+
+const char *
+req_header(struct req *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->mc, MHD_HEADER_KIND, name);
+}
+
+/* The client's, if it is harmless in a log; else one of our own. */
+static void
+take_request_id(struct req *r)
+{
+	static const char ok[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	const char *id = req_header(r, "X-Request-Id");
+	size_t len = id == NULL ? 0 : strlen(id);
+
+	if (len >= 1 && len <= 32 && strspn(id, ok) == len)
+		memcpy(r->call.request_id, id, len + 1);
+	else
+		(void)snprintf(r->call.request_id,
+		    sizeof(r->call.request_id), "%016" PRIx64 "-%" PRIu32,
+		    r->conn->id, r->conn->requests);
+}
+
+/* "/t/NAME/rest": the tenant, and path set to "/rest". */
+static enum err
+take_tenant(struct req *r, const char **path)
+{
+	struct http *h = r->conn->listener->http;
+	const struct core_tenant *t = h->tenant;
+	const char *p = *path, *end;
+	name_t name;
+
+	if (strncmp(p, "/t/", 3) == 0) {
+		end = strchr(p + 3, '/');
+		if (end == NULL || end - (p + 3) > NAME_MAX_LEN)
+			return ERR_NOT_FOUND;
+		memcpy(name, p + 3, (size_t)(end - (p + 3)));
+		name[end - (p + 3)] = '\0';
+		t = name_is_tenant(name) ? core_tenant_find(h->core, name) :
+		    NULL;
+		if (t == NULL)
+			return ERR_NOT_FOUND;
+		*path = end;
+	}
+	r->call.tenant = t;
+	return ERR_OK;
+}
+
+/* On the device listener the tenant is the device's, whatever the path. */
+static enum err
+take_device_tenant(struct req *r, const char *path)
+{
+	enum err e;
+
+	e = device_tls_identity(r->conn, r->mc);
+	if (e != ERR_OK)
+		return e;
+	if (path != r->uri && r->call.tenant != r->conn->tenant)
+		return ERR_NOT_FOUND;
+	r->call.tenant = r->conn->tenant;
+	return ERR_OK;
+}
+
+static enum err
+find_route(struct req *r, const char *method)
+{
+	struct listener *l = r->conn->listener;
+	const struct route *rt;
+	const char *path = r->uri;
+	enum err e;
+
+	e = take_tenant(r, &path);
+	if (e == ERR_OK && l->kind == ON_DEVICE)
+		e = take_device_tenant(r, path);
+	if (e == ERR_OK)
+		e = route_find(l->kind, method, path, &rt, r->param,
+		    r->reply.allow);
+	if (e != ERR_OK)
+		return e;
+	if ((rt->flags & ROUTE_DEFAULT) != 0 &&
+	    r->call.tenant != l->http->tenant)
+		return ERR_NOT_FOUND;
+	if ((rt->flags & ROUTE_TENANT) != 0) {
+		r->call.tenant = name_is_tenant(r->param[0]) ?
+		    core_tenant_find(l->http->core, r->param[0]) : NULL;
+		if (r->call.tenant == NULL)
+			return ERR_NOT_FOUND;
+	}
+	r->route = rt;
+	return ERR_OK;
+}
+
+/* 1 if the announced length is beyond what we would read. */
+static int
+announced_too_large(struct req *r)
+{
+	const char *text = req_header(r, "Content-Length");
+	size_t max = r->route != NULL ? r->route->max_body : KEEP_MAX;
+	uint64_t len;
+
+	if (text == NULL)
+		return 0;
+	return parse_u64(text, UINT64_MAX, &len) != ERR_OK || len > max;
+}
+
+int
+req_head(struct req *r, const char *method)
+{
+	struct http *h = r->conn->listener->http;
+	char *query = strchr(r->uri, '?');
+	enum err e;
+
+	r->state = REQ_BODY;
+	(void)snprintf(r->method, sizeof(r->method), "%s", method);
+	r->call.core = h->core;
+	r->call.tenant = h->tenant;
+	take_request_id(r);
+	if (query != NULL)
+		*query++ = '\0';
+	if (r->refusal == ERR_OK)
+		r->refusal = find_route(r, method);
+	if (r->route != NULL)
+		r->body.max = r->route->max_body + 1;
+	if (r->refusal == ERR_OK && query != NULL) {
+		e = form_parse(query, strlen(query), &r->query,
+		    &r->call.detail);
+		r->refusal = e;
+	}
+	if (!announced_too_large(r))
+		return 0;
+	if (r->refusal == ERR_OK)
+		r->refusal = ERR_TOO_LARGE;
+	return 1;
+}
+
+int
+req_body(struct req *r, const char *data, size_t len)
+{
+	r->received += len;
+	if (r->received > DISCARD_MAX)
+		return 0;
+	if (r->refusal != ERR_OK)
+		return 1; /* read on, to be able to say so */
+	if (r->received > r->route->max_body)
+		r->refusal = ERR_TOO_LARGE;
+	else
+		r->refusal = buf_add(&r->body, data, len);
+	return 1;
+}
+
+static void
+reset_buf(struct buf *b)
+{
+	if (b->cap > KEEP_MAX)
+		buf_free(b);
+	else
+		buf_reset(b);
+}
+
+void
+req_end(struct req *r)
+{
+	reset_buf(&r->body);
+	reset_buf(&r->reply.body);
+	r->state = REQ_NONE;
+}
+
+void
+req_free(struct req *r)
+{
+	buf_free(&r->body);
+	buf_free(&r->reply.body);
+}
+
+static int
+is_media_type(struct req *r, const char *want)
+{
+	const char *t = req_header(r, "Content-Type");
+	size_t len = strlen(want);
+
+	return t != NULL && strncasecmp(t, want, len) == 0 &&
+	    (t[len] == '\0' || t[len] == ';' || t[len] == ' ');
+}
+
+enum err
+req_form(struct req *r)
+{
+	enum err e;
+
+	if (r->form_parsed || r->route->max_body == 0)
+		return ERR_OK;
+	if (!is_media_type(r, "application/x-www-form-urlencoded")) {
+		detail_set(&r->call.detail,
+		    "content type: application/x-www-form-urlencoded");
+		return ERR_MEDIA_TYPE;
+	}
+	e = buf_add(&r->body, "", 0); /* an empty body: p not NULL */
+	if (e == ERR_OK)
+		e = form_parse(r->body.p, r->body.len, &r->form,
+		    &r->call.detail);
+	if (e == ERR_OK)
+		r->form_parsed = 1;
+	return e;
+}
+
+/* JSON routes: the content type, when there is a body. */
+static enum err
+check_body(struct req *r)
+{
+	if ((r->route->flags & ROUTE_OAUTH) != 0)
+		return req_form(r);
+	if (r->body.len > 0 && !is_media_type(r, "application/json")) {
+		detail_set(&r->call.detail, "content type: application/json");
+		return ERR_MEDIA_TYPE;
+	}
+	return buf_add(&r->body, "", 0);
+}
+
+enum err
+req_admit(struct req *r)
+{
+	enum err e;
+
+	e = authn_request(r);
+	if (e == ERR_OK && r->call.caller != NULL &&
+	    (r->route->roles & (int)r->caller.role) == 0)
+		e = ERR_ROLE;
+	return e;
+}
+
+enum err
+req_run(struct req *r)
+{
+	enum err e;
+
+	e = req_admit(r);
+	if (e == ERR_OK)
+		e = route_check_params(r->route, r->param, &r->call.detail);
+	if (e == ERR_OK)
+		e = check_body(r);
+	if (e == ERR_OK)
+		e = r->route->handler(r);
+	return e;
+}
+
+const char *
+req_param(const struct req *r, unsigned i)
+{
+	return r->param[i];
+}
+
+enum err
+req_query_u64(struct req *r, const char *name, uint64_t max, uint64_t *out)
+{
+	const char *text;
+	enum err e;
+
+	e = form_one(&r->query, name, &text, &r->call.detail);
+	if (e != ERR_OK || text == NULL)
+		return e;
+	e = parse_u64(text, max, out);
+	if (e != ERR_OK)
+		detail_set(&r->call.detail, "parameter %s: a number of at "
+		    "most %" PRIu64, name, max);
+	return e;
+}
+
+enum err
+req_query_only(struct req *r, const char *const *names)
+{
+	return form_only(&r->query, names, &r->call.detail);
+}
+
+enum err
+req_json(struct req *r, int status, json_t *o)
+{
+	enum err e;
+
+	e = jout(o, &r->reply.body);
+	if (e == ERR_OK)
+		r->reply.status = status;
+	return e;
+}

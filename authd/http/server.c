@@ -1,0 +1,485 @@
+#include "authd/http/server.h"
+
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "authd/http/device_tls.h"
+#include "authd/http/reply.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+
+#define CONN_MEMORY ((size_t)32 << 10)
+#define TLS_FILE_MAX ((size_t)256 << 10)
+#define AUTHN_BURST 64 /* failures of one address at once, */
+#define AUTHN_PER_S 8  /* and then a second */
+#define REFUSALS_BURST 100
+#define REFUSALS_PER_S 20
+
+static const char api_priorities[] =
+    "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL"
+    ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
+    ":%NO_TICKETS:%FORCE_SESSION_HASH:%SERVER_PRECEDENCE";
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* ---- from the event loop to a worker and back ---- */
+
+/* On a worker (or whoever refuses): the answer, then back to the loop. */
+static void
+on_dequeued(struct req *r, enum err why)
+{
+	enum err e = why;
+
+	if (e == ERR_OK) {
+		r->call.may_block = 1;
+		e = req_run(r);
+	}
+	if (e != ERR_OK)
+		reply_error(r, e == ERR_WOULD_BLOCK ? ERR_INTERNAL : e);
+	r->state = REQ_ANSWERED;
+	MHD_resume_connection(r->mc);
+}
+
+static enum MHD_Result
+refuse(struct req *r, enum err e)
+{
+	reply_error(r, e);
+	r->state = REQ_ANSWERED;
+	return reply_send(r);
+}
+
+static enum MHD_Result
+hand_over(struct req *r)
+{
+	struct http *h = r->conn->listener->http;
+	enum err e;
+
+	e = queue_reserve(h->queue);
+	if (e != ERR_OK)
+		return refuse(r, e);
+	r->deadline_ms = http_now_ms(h) + h->conf.deadline_ms;
+	r->state = REQ_QUEUED;
+	MHD_suspend_connection(r->mc);
+	queue_push(h->queue, r); /* r is the queue's from here */
+	return MHD_YES;
+}
+
+/* The request is in: answer it from memory, or hand it over. */
+static enum MHD_Result
+on_complete(struct req *r)
+{
+	struct http *h = r->conn->listener->http;
+	enum err e = r->refusal;
+
+	guard_phase(h->guard, r->conn, CONN_WORKING);
+	r->begun_us = now_us();
+	r->counted = 1;
+	(void)atomic_fetch_add(&h->under_way, 1);
+	r->call.may_block = 0;
+	if (e == ERR_OK)
+		e = (r->route->flags & ROUTE_FAST) != 0 ? req_run(r) :
+		    req_admit(r);
+	if (e == ERR_WOULD_BLOCK ||
+	    (e == ERR_OK && (r->route->flags & ROUTE_FAST) == 0))
+		return hand_over(r);
+	if (e != ERR_OK)
+		return refuse(r, e);
+	r->state = REQ_ANSWERED;
+	return reply_send(r);
+}
+
+/* ---- callbacks of libmicrohttpd ---- */
+
+static void *
+on_uri(void *cls, const char *uri, struct MHD_Connection *mc)
+{
+	const union MHD_ConnectionInfo *info;
+	struct conn *c;
+
+	info = MHD_get_connection_info(mc,
+	    MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	c = info == NULL ? NULL : info->socket_context;
+	if (c == NULL)
+		return NULL;
+	req_begin(c, mc, uri);
+	return &c->req;
+}
+
+static enum MHD_Result
+on_request(void *cls, struct MHD_Connection *mc, const char *url,
+    const char *method, const char *version, const char *data, size_t *size,
+    void **con_cls)
+{
+	struct req *r = *con_cls;
+
+	if (r == NULL)
+		return MHD_NO;
+	switch (r->state) {
+	case REQ_HEAD:
+		/* An answer in this first call would close the connection:
+		 * only for what we will not read. */
+		return req_head(r, method) ? refuse(r, r->refusal) : MHD_YES;
+	case REQ_BODY:
+		if (*size == 0)
+			return on_complete(r);
+		if (!req_body(r, data, *size))
+			return MHD_NO;
+		*size = 0;
+		return MHD_YES;
+	case REQ_ANSWERED:
+		*size = 0;
+		return reply_send(r);
+	default:
+		return MHD_NO;
+	}
+}
+
+static void
+on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
+    enum MHD_RequestTerminationCode why)
+{
+	struct req *r = *con_cls;
+	struct http *h;
+
+	if (r == NULL)
+		return;
+	h = r->conn->listener->http;
+	if (r->counted)
+		(void)atomic_fetch_sub(&h->under_way, 1);
+	r->counted = 0;
+	req_end(r);
+	guard_phase(h->guard, r->conn, CONN_IDLE);
+	*con_cls = NULL;
+}
+
+/* FNV-1a over the address; a collision shares a bucket, no more. */
+static uint64_t
+hash_address(const void *p, size_t len, uint64_t h)
+{
+	const unsigned char *s = p;
+
+	h ^= UINT64_C(14695981039346656037);
+	while (len-- > 0)
+		h = (h ^ *s++) * UINT64_C(1099511628211);
+	return h ^ h >> 32;
+}
+
+static void
+take_address(struct conn *c, const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *six;
+	const struct sockaddr_in *four;
+
+	if (sa != NULL && sa->sa_family == AF_INET) {
+		four = (const struct sockaddr_in *)(const void *)sa;
+		(void)inet_ntop(AF_INET, &four->sin_addr, c->peer,
+		    sizeof(c->peer));
+		c->address = hash_address(&four->sin_addr, 4, 4);
+	} else if (sa != NULL && sa->sa_family == AF_INET6) {
+		six = (const struct sockaddr_in6 *)(const void *)sa;
+		(void)inet_ntop(AF_INET6, &six->sin6_addr, c->peer,
+		    sizeof(c->peer));
+		/* a customer's network, not its 2^64 addresses */
+		c->address = hash_address(&six->sin6_addr, 8, 6);
+	}
+}
+
+static struct conn *
+conn_new(struct listener *l, struct MHD_Connection *mc)
+{
+	const union MHD_ConnectionInfo *info;
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->listener = l;
+	info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD);
+	c->fd = info == NULL ? -1 : info->connect_fd;
+	info = MHD_get_connection_info(mc,
+	    MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	take_address(c, info == NULL ? NULL : info->client_addr);
+	if (getrandom(&c->id, sizeof(c->id), 0) != (ssize_t)sizeof(c->id) ||
+	    (l->kind == ON_DEVICE && device_tls_attach(c, mc) != ERR_OK)) {
+		free(c);
+		return NULL;
+	}
+	guard_add(l->http->guard, c);
+	return c;
+}
+
+static void
+on_connection(void *cls, struct MHD_Connection *mc, void **context,
+    enum MHD_ConnectionNotificationCode what)
+{
+	struct listener *l = cls;
+	struct conn *c = *context;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = conn_new(l, mc); /* NULL: no request is served */
+		return;
+	}
+	if (c == NULL)
+		return;
+	guard_remove(l->http->guard, c);
+	req_free(&c->req);
+	wipe(c, sizeof(*c));
+	free(c);
+	*context = NULL;
+}
+
+static void __attribute__((format(printf, 2, 0)))
+on_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[300];
+
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	log_line(LOG_DEBUG_, "http library", F_STR("text", text));
+}
+
+/* Paths and queries are decoded by us, strictly (form.c). */
+static size_t
+no_unescape(void *cls, struct MHD_Connection *mc, char *s)
+{
+	return strlen(s);
+}
+
+/* ---- start and stop ---- */
+
+#define OPT(o, v, p) {MHD_OPTION_##o, (intptr_t)(v), (p)}
+#define LISTENER_OPTIONS 20
+
+static size_t
+common_options(struct listener *l, uint32_t threads,
+    struct MHD_OptionItem *o)
+{
+	const struct http_conf *conf = &l->http->conf;
+	const struct MHD_OptionItem items[] = {
+	    OPT(LISTEN_SOCKET, l->fd, NULL),
+	    OPT(THREAD_POOL_SIZE, threads, NULL),
+	    OPT(CONNECTION_MEMORY_LIMIT, CONN_MEMORY, NULL),
+	    OPT(CONNECTION_LIMIT, conf->connections, NULL),
+	    OPT(PER_IP_CONNECTION_LIMIT, conf->per_address, NULL),
+	    OPT(CONNECTION_TIMEOUT, GUARD_IDLE_MS / 1000, NULL),
+	    OPT(STRICT_FOR_CLIENT, 1, NULL),
+	    {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
+	    {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_uri, l},
+	    {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l},
+	    {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l},
+	};
+
+	memcpy(o, items, sizeof(items));
+	return sizeof(items) / sizeof(items[0]);
+}
+
+/* options from n on are the caller's; ended here. */
+static enum err
+start_daemon(struct listener *l, unsigned flags, struct MHD_OptionItem *o,
+    size_t n, struct detail *d)
+{
+	o[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+	if (listen(l->fd, 1024) != 0) {
+		detail_set(d, "cannot listen");
+		return ERR_IO;
+	}
+	l->daemon = MHD_start_daemon(flags | MHD_USE_EPOLL_INTERNAL_THREAD |
+	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
+	    NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+	    NULL, MHD_OPTION_ARRAY, o, MHD_OPTION_END);
+	if (l->daemon == NULL) {
+		detail_set(d, "the %s listener does not start (TLS key and "
+		    "certificate?)", l->kind == ON_API ? "API" : "device");
+		return ERR_CONFIG;
+	}
+	return ERR_OK;
+}
+
+static enum err
+start_api(struct http *h, struct detail *d)
+{
+	struct MHD_OptionItem o[LISTENER_OPTIONS];
+	struct buf cert = {0};
+	struct secret file = {0}, key = {0};
+	unsigned flags = 0;
+	enum err e = ERR_OK;
+	size_t n;
+
+	n = common_options(&h->api, h->conf.threads, o);
+	if (h->conf.tls_cert != NULL) {
+		e = file_read(h->conf.tls_cert, TLS_FILE_MAX, &cert);
+		if (e == ERR_OK)
+			e = file_read_secret(h->conf.tls_key, TLS_FILE_MAX,
+			    &file);
+		if (e == ERR_OK)
+			e = secret_resize(&key, file.len + 1); /* and NUL */
+		if (e == ERR_OK && file.len > 0)
+			memcpy(key.p, file.p, file.len);
+		if (e != ERR_OK)
+			detail_set(d, "TLS certificate or key cannot be read "
+			    "(the key's mode must be 0600)");
+		flags = MHD_USE_TLS;
+		o[n++] = (struct MHD_OptionItem)OPT(HTTPS_MEM_CERT, 0,
+		    cert.p);
+		o[n++] = (struct MHD_OptionItem)OPT(HTTPS_MEM_KEY, 0, key.p);
+		o[n++] = (struct MHD_OptionItem)OPT(HTTPS_PRIORITIES, 0,
+		    (void *)(uintptr_t)api_priorities);
+	}
+	if (e == ERR_OK)
+		e = start_daemon(&h->api, flags, o, n, d);
+	buf_free(&cert);
+	secret_free(&file);
+	secret_free(&key);
+	return e;
+}
+
+static enum err
+start_device(struct http *h, struct detail *d)
+{
+	struct MHD_OptionItem o[LISTENER_OPTIONS];
+	size_t n;
+	enum err e;
+
+	e = device_tls_open(&h->device);
+	if (e != ERR_OK)
+		return e;
+	n = common_options(&h->device, h->conf.device_threads, o);
+	o[n++] = (struct MHD_OptionItem)OPT(HTTPS_CRED_TYPE, GNUTLS_CRD_PSK,
+	    NULL);
+	o[n++] = (struct MHD_OptionItem)OPT(HTTPS_PRIORITIES, 0,
+	    (void *)(uintptr_t)device_tls_priorities);
+	o[n++] = (struct MHD_OptionItem)OPT(TLS_NO_ALPN, 1, NULL);
+	return start_daemon(&h->device, MHD_USE_TLS, o, n, d);
+}
+
+static void
+on_tick(void *arg)
+{
+	struct http *h = arg;
+
+	queue_expire(h->queue);
+}
+
+static enum err
+start_parts(struct http *h)
+{
+	const struct clock *clock = h->conf.clock;
+	const struct queue_conf qc = {h->conf.workers, h->conf.queue, clock,
+	    on_dequeued};
+	enum err e;
+
+	e = metrics_new(&h->metrics);
+	if (e == ERR_OK)
+		e = rate_new(clock, AUTHN_BURST, AUTHN_PER_S, &h->authn_rate);
+	if (e == ERR_OK)
+		e = rate_new(clock, REFUSALS_BURST, REFUSALS_PER_S,
+		    &h->refusal_rate);
+	if (e == ERR_OK)
+		e = queue_new(&qc, &h->queue);
+	if (e == ERR_OK)
+		e = guard_new(clock, on_tick, h, &h->guard);
+	return e;
+}
+
+static void
+set_conf(struct http *h, const struct http_conf *conf)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	h->conf = *conf;
+	if (h->conf.threads == 0)
+		h->conf.threads = cores < 2 ? 2 : (uint32_t)cores;
+	h->api = (struct listener){h, ON_API, NULL, conf->api_fd, NULL};
+	h->device = (struct listener){h, ON_DEVICE, NULL, conf->device_fd,
+	    NULL};
+}
+
+enum err
+http_start(const struct http_conf *conf, struct http **out, struct detail *d)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	enum err e = ERR_NOMEM;
+
+	if (h == NULL) {
+		(void)close(conf->api_fd);
+		(void)close(conf->device_fd);
+		return e;
+	}
+	set_conf(h, conf);
+	h->core = conf->core;
+	h->tenant = core_tenant_find(h->core, TENANT_DEFAULT);
+	e = h->tenant == NULL ? ERR_INTERNAL : start_parts(h);
+	if (e == ERR_OK)
+		e = start_device(h, d);
+	if (e == ERR_OK)
+		e = start_api(h, d);
+	if (e != ERR_OK)
+		http_stop(&h);
+	else
+		*out = h;
+	return e;
+}
+
+/* The socket is ours again; nobody else can connect. */
+static void
+quiesce(struct listener *l)
+{
+	if (l->daemon != NULL && l->fd >= 0 &&
+	    MHD_quiesce_daemon(l->daemon) == MHD_INVALID_SOCKET)
+		return; /* MHD closes it */
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	l->fd = -1;
+}
+
+void
+http_drain(struct http *h, uint32_t ms)
+{
+	const struct timespec pause = {0, 5000000};
+	int64_t end = http_now_ms(h) + ms;
+
+	atomic_store(&h->draining, 1);
+	quiesce(&h->api);
+	quiesce(&h->device);
+	while (atomic_load(&h->under_way) > 0 && http_now_ms(h) < end)
+		(void)nanosleep(&pause, NULL);
+}
+
+void
+http_stop(struct http **hp)
+{
+	struct http *h = *hp;
+
+	if (h == NULL)
+		return;
+	atomic_store(&h->draining, 1);
+	quiesce(&h->api);
+	quiesce(&h->device);
+	if (h->queue != NULL)
+		queue_stop(h->queue);
+	if (h->api.daemon != NULL)
+		MHD_stop_daemon(h->api.daemon);
+	if (h->device.daemon != NULL)
+		MHD_stop_daemon(h->device.daemon);
+	guard_free(&h->guard);
+	queue_free(&h->queue);
+	device_tls_close(&h->device);
+	rate_free(&h->authn_rate);
+	rate_free(&h->refusal_rate);
+	metrics_free(&h->metrics);
+	free(h);
+	*hp = NULL;
+}
