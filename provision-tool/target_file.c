@@ -1,5 +1,6 @@
 #include "provision-tool/target.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -65,6 +66,41 @@ file_path(const char *dir, const char *device_id, char path[PATH_MAX],
 	return ERR_OK;
 }
 
+/* 1 if name is what an atomic write of DEVICE_ID.cbor uses until it is. */
+static int
+is_leftover(const char *name, const char *device_id)
+{
+	size_t n = strlen(device_id);
+
+	return strncmp(name, device_id, n) == 0 &&
+	       strncmp(name + n, ".cbor.", 6) == 0 && strlen(name + n) == 12;
+}
+
+/* A run that was killed while it wrote has left a copy of the key there. */
+static enum err
+remove_leftovers(const char *dir, const char *device_id, struct detail *d)
+{
+	const struct dirent *ent;
+	enum err e = ERR_OK;
+	DIR *all;
+
+	all = opendir(dir);
+	if (all == NULL) {
+		detail_set(d, "folder %s: %s", dir, strerror(errno));
+		return ERR_IO;
+	}
+	while (e == ERR_OK && (ent = readdir(all)) != NULL) {
+		if (is_leftover(ent->d_name, device_id) &&
+		    unlinkat(dirfd(all), ent->d_name, 0) != 0) {
+			detail_set(d, "removing %s/%s: %s", dir, ent->d_name,
+				   strerror(errno));
+			e = ERR_IO;
+		}
+	}
+	(void)closedir(all);
+	return e;
+}
+
 static enum err
 file_write(void *state, const char *device_id, const struct secret *record,
 	   struct detail *d)
@@ -73,6 +109,8 @@ file_write(void *state, const char *device_id, const struct secret *record,
 	enum err e;
 
 	if ((e = file_path(state, device_id, path, d)) != ERR_OK)
+		return e;
+	if ((e = remove_leftovers(state, device_id, d)) != ERR_OK)
 		return e;
 	e = file_write_atomic(path, 0600, record->p, record->len);
 	if (e != ERR_OK)
