@@ -88,7 +88,7 @@ step_reserve(struct burn *b)
 		detail_set(&b->detail, "device %s is already %s",
 			   b->device.device_id,
 			   device_state_name(b->device.state));
-		e = ERR_STATE;
+		e = ERR_WRONG_STATE;
 	}
 	if (e == ERR_OK) {
 		memcpy(b->unit.device_id, b->device.device_id,
@@ -281,7 +281,7 @@ look_up(struct burn *b)
 		detail_set(&b->detail, "device %s is %s at epoch %u",
 			   b->device.device_id,
 			   device_state_name(b->device.state), b->device.epoch);
-		e = ERR_STATE;
+		e = ERR_WRONG_STATE;
 	}
 	buf_free(&answer);
 	return e;
@@ -310,7 +310,7 @@ send_confirm(struct burn *b)
 	if (e == ERR_OK && b->device.state != DEV_ACTIVE) {
 		detail_set(&b->detail, "device is %s, not active",
 			   device_state_name(b->device.state));
-		e = ERR_STATE;
+		e = ERR_WRONG_STATE;
 	}
 	wipe(&c, sizeof(c));
 	buf_free(&body);
@@ -324,7 +324,8 @@ step_confirm(struct burn *b)
 	enum err e = send_confirm(b);
 
 	/* an earlier run's confirm may have been heard, its answer not */
-	if ((e == ERR_CHALLENGE || e == ERR_STATE) && look_up(b) == ERR_OK)
+	if ((e == ERR_CHALLENGE || e == ERR_WRONG_STATE) &&
+	    look_up(b) == ERR_OK)
 		return ERR_OK;
 	return e;
 }
@@ -415,7 +416,7 @@ resume(struct burn *b, int last)
 static int
 start_over(enum err e)
 {
-	return e == ERR_NOT_FOUND || e == ERR_RECORD || e == ERR_STATE ||
+	return e == ERR_NOT_FOUND || e == ERR_RECORD || e == ERR_WRONG_STATE ||
 	       e == ERR_CHALLENGE || e == ERR_PROOF || e == ERR_CONFIG ||
 	       e == ERR_TOO_LARGE;
 }

@@ -153,7 +153,7 @@ do_release(const struct buf *body, struct buf *out)
 	    ERR_OK);
 	assert_int_equal(req.epoch, a->dev.epoch);
 	if (a->dev.state != DEV_RESERVED && a->dev.state != DEV_BURNING)
-		return ERR_STATE;
+		return ERR_WRONG_STATE;
 	a->dev.state = DEV_BURNING;
 	a->releases++;
 	memset(a->challenge, a->releases, sizeof(a->challenge));
@@ -193,7 +193,7 @@ do_confirm(const struct buf *body, struct buf *out)
 		return ERR_PROOF;
 	assert_int_equal(c.proof, PROOF_MEDIUM);
 	if (a->dev.state != DEV_BURNING && a->dev.state != DEV_ACTIVE)
-		return ERR_STATE;
+		return ERR_WRONG_STATE;
 	a->dev.state = DEV_ACTIVE;
 	a->dev.proof = c.proof;
 	a->confirms++;
