@@ -24,7 +24,9 @@
  * Errors of every call: ERR_STORE (database away, statement timed out: the
  * transaction is gone; roll back), ERR_CONFLICT (lost a race, run the
  * transaction again), ERR_NOT_FOUND, ERR_EXISTS where said. After an error
- * other than ERR_NOT_FOUND only store_rollback is allowed.
+ * other than ERR_NOT_FOUND only store_rollback is allowed (store_commit then
+ * gives ERR_INTERNAL); so too after ERR_NOT_FOUND of an insert, which means
+ * that something it refers to is missing.
  */
 struct store_pool;
 struct store;
@@ -197,9 +199,11 @@ enum err store_model_insert(struct store *st, struct model_row *m) MUST_CHECK;
 /* Locks the row in a write transaction. */
 enum err store_model_get(struct store *st, const char *name,
     struct model_row *out) MUST_CHECK;
+/* Sets data_key and master where there were none, else ERR_EXISTS. */
 enum err store_model_master(struct store *st, const struct model_row *m)
-    MUST_CHECK; /* sets data_key and master where there were none */
+    MUST_CHECK;
 
+/* Sets created_at, model_group, issued, closed. ERR_EXISTS. */
 enum err store_order_insert(struct store *st, struct order *o) MUST_CHECK;
 enum err store_order_get(struct store *st, const char *name,
     struct order *out) MUST_CHECK;
@@ -212,10 +216,14 @@ enum err store_order_close(struct store *st, const char *name) MUST_CHECK;
  */
 enum err store_order_take(struct store *st, const char *name,
     uint32_t *place) MUST_CHECK;
+/* ERR_WRONG_STATE when none is taken. */
 enum err store_order_give_back(struct store *st, const char *name) MUST_CHECK;
 
 /* ---- devices ---- */
-/* Sets dn, created_at, changed_at. ERR_EXISTS for device_id or serial. */
+/*
+ * Sets dn, created_at, changed_at. ERR_EXISTS for device_id or serial. Its
+ * groups are not written: store_member_add each.
+ */
 enum err store_device_insert(struct store *st, struct device *dev) MUST_CHECK;
 /* With groups. In a write transaction the row is locked. */
 enum err store_device_get(struct store *st, uint64_t dn, struct device *out)

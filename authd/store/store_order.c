@@ -210,5 +210,5 @@ store_order_give_back(struct store *st, const char *name)
 	if (e != ERR_NOT_FOUND)
 		return e;
 	e = store_order_get(st, name, &o);
-	return e == ERR_OK ? pg_fail(st, ERR_STATE) : e;
+	return e == ERR_OK ? pg_fail(st, ERR_WRONG_STATE) : e;
 }
