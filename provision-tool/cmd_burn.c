@@ -55,6 +55,19 @@ exit_code(enum err e)
 	return err_retryable(e) ? TRY_AGAIN : REFUSED;
 }
 
+/* What to do about a failure, where the error's own text does not say. */
+static const char *
+advice(const char *step, enum err e)
+{
+	if (err_retryable(e))
+		return "; run the same command again";
+	if (strcmp(step, "write") == 0 || strcmp(step, "read-back") == 0)
+		return "; check the target and run the same command again";
+	if (e == ERR_IO)
+		return "; mend that and run the same command again";
+	return "";
+}
+
 /* One line: the unit, the step, what is wrong, what to do. */
 static int
 complain(const struct burn_opts *o, const char *step, enum err e,
@@ -62,9 +75,18 @@ complain(const struct burn_opts *o, const char *step, enum err e,
 {
 	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)%s%s%s\n",
 		      o->serial, step, err_text(e), err_code(e),
-		      d->text[0] == '\0' ? "" : ": ", d->text,
-		      err_retryable(e) ? "; run the same command again" : "");
+		      d->text[0] == '\0' ? "" : ": ", d->text, advice(step, e));
 	return exit_code(e);
+}
+
+/* The same for what the burn stands on: the fault is in the options. */
+static int
+complain_options(const struct burn_opts *o, const char *what, enum err e,
+		 const struct detail *d)
+{
+	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s\n", o->serial,
+		      what, d->text[0] == '\0' ? err_text(e) : d->text);
+	return e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
 }
 
 static int
@@ -192,9 +214,7 @@ cmd_burn(int argc, char **argv)
 		return code;
 	e = prepare(&o, &b, &d, &step);
 	if (e != ERR_OK) {
-		code = complain(&o, step, e, &d);
-		if (e == ERR_REQUEST || e == ERR_CONFIG)
-			code = USAGE;
+		code = complain_options(&o, step, e, &d);
 		goto out;
 	}
 	b.order = o.order;

@@ -63,7 +63,7 @@ read_record(const char *path, struct record *r, struct detail *d)
 		e = record_decode(octets.p, octets.len, r, d);
 		break;
 	case ERR_CONFIG:
-		detail_set(d, "others may read it: chmod 600");
+		detail_set(d, "others may read it (chmod 600), or no file");
 		break;
 	case ERR_NOT_FOUND:
 		detail_set(d, "no such file");
@@ -109,8 +109,7 @@ cmd_show(int argc, char **argv)
 	record_wipe(&r);
 	if (e == ERR_OK)
 		return DONE;
-	(void)fprintf(stderr, "provision-tool: %s: %s (%s)%s%s\n", argv[rest],
-		      err_text(e), err_code(e), d.text[0] == '\0' ? "" : ": ",
-		      d.text);
+	(void)fprintf(stderr, "provision-tool: %s: %s\n", argv[rest],
+		      d.text[0] == '\0' ? err_text(e) : d.text);
 	return REFUSED;
 }
