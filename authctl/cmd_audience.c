@@ -49,9 +49,9 @@ set(struct ctl *ctl)
 	if (split_endpoint(a->pos[1], host, &port) != 0)
 		return ctl_usage("%s is no HOST:PORT", a->pos[1]);
 	code = ctl_call(ctl, "PUT",
-			json_pack("{s:s, s:I, s:b}", "host", host, "port",
-				  (json_int_t)port, "retired", a->retired),
-			"/v1/audiences/%s", a->pos[0]);
+	    json_pack("{s:s, s:I, s:b}", "host", host, "port", (json_int_t)port,
+		"retired", a->retired),
+	    "/v1/audiences/%s", a->pos[0]);
 	if (code != 0)
 		return code;
 	if (a->json)
@@ -84,13 +84,13 @@ list(struct ctl *ctl)
 
 static const struct opt set_options[] = {
     {"retired", 0, OPT_FLAG, NULL, "no PSK resolves for it any more",
-     offsetof(struct args, retired), 0, NULL},
+	offsetof(struct args, retired), 0, NULL},
     OPTIONS_END,
 };
 
 const struct command audience_commands[] = {
     {"set", "NAME HOST:PORT", "name a gateway and where it listens", 2, set,
-     set_options, NULL},
+	set_options, NULL},
     {"list", NULL, "all audiences", 0, list, NULL, NULL},
     COMMANDS_END,
 };

@@ -4,10 +4,14 @@
 #include "lib/model/names.h"
 
 static const struct column columns[] = {
-    {"NUMBER", "number"},    {"AT", "at"},
-    {"CALLER", "caller"},    {"ACTION", "action"},
-    {"KIND", "object_kind"}, {"OBJECT", "object"},
-    {"OUTCOME", "outcome"},  {"POSITION", "pos"},
+    {"NUMBER", "number"},
+    {"AT", "at"},
+    {"CALLER", "caller"},
+    {"ACTION", "action"},
+    {"KIND", "object_kind"},
+    {"OBJECT", "object"},
+    {"OUTCOME", "outcome"},
+    {"POSITION", "pos"},
     {"DETAIL", "detail"},
 };
 
@@ -16,8 +20,8 @@ cmd_audit(struct ctl *ctl)
 {
 	json_t *o, *next;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/audit?after=%llu&limit=%llu",
-			    (unsigned long long)ctl->args.after,
-			    (unsigned long long)ctl->args.limit);
+	    (unsigned long long)ctl->args.after,
+	    (unsigned long long)ctl->args.limit);
 
 	if (code != 0)
 		return code;
@@ -27,19 +31,19 @@ cmd_audit(struct ctl *ctl)
 	if (o == NULL)
 		return EXIT_REFUSED;
 	(void)table_print(columns, sizeof(columns) / sizeof(columns[0]),
-			  json_object_get(o, "audit"));
+	    json_object_get(o, "audit"));
 	next = json_object_get(o, "next");
 	if (json_is_integer(next))
 		fprintf(stderr, "authctl: there are more: --after %lld\n",
-			(long long)json_integer_value(next));
+		    (long long)json_integer_value(next));
 	json_decref(o);
 	return EXIT_DONE;
 }
 
 const struct opt audit_options[] = {
     {"after", 0, OPT_NUMBER, "N", "rows with a higher number",
-     offsetof(struct args, after), NUMBER_MAX, "0"},
+	offsetof(struct args, after), NUMBER_MAX, "0"},
     {"limit", 0, OPT_NUMBER, "N", "rows at most, up to 1000",
-     offsetof(struct args, limit), 1000, "100"},
+	offsetof(struct args, limit), 1000, "100"},
     OPTIONS_END,
 };

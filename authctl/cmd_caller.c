@@ -5,9 +5,12 @@
 #include "lib/model/caller.h"
 
 static const struct column columns[] = {
-    {"NAME", "name"},	      {"NUMBER", "number"},
-    {"ROLE", "role"},	      {"AUDIENCES", "audiences"},
-    {"DISABLED", "disabled"}, {"CREATED", "created_at"},
+    {"NAME", "name"},
+    {"NUMBER", "number"},
+    {"ROLE", "role"},
+    {"AUDIENCES", "audiences"},
+    {"DISABLED", "disabled"},
+    {"CREATED", "created_at"},
 };
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -46,7 +49,7 @@ create(struct ctl *ctl)
 	if (code != 0)
 		return code;
 	body = json_pack("{s:s, s:s, s:o}", "name", a->pos[0], "role", a->role,
-			 "audiences", ctl_list(a->audiences));
+	    "audiences", ctl_list(a->audiences));
 	code = ctl_call(ctl, "POST", body, "/v1/callers");
 	if (code != 0)
 		return code;
@@ -91,7 +94,7 @@ disable(struct ctl *ctl)
 	if (!name_is_order(ctl->args.pos[0]))
 		return ctl_usage("%s is no caller name", ctl->args.pos[0]);
 	code = ctl_call(ctl, "POST", json_object(), "/v1/callers/%s/disable",
-			ctl->args.pos[0]);
+	    ctl->args.pos[0]);
 	if (code != 0)
 		return code;
 	o = ctl_answer(ctl);
@@ -105,21 +108,21 @@ disable(struct ctl *ctl)
 #define O(m) offsetof(struct args, m)
 static const struct opt create_options[] = {
     {"role", 'r', OPT_STRING, "ROLE",
-     "station, gateway, admin, revoker or auditor", O(role), 0, NULL},
+	"station, gateway, admin, revoker or auditor", O(role), 0, NULL},
     {"audiences", 0, OPT_STRING, "LIST", "a gateway's audiences, with commas",
-     O(audiences), 0, NULL},
+	O(audiences), 0, NULL},
     {"credential-out", 'o', OPT_STRING, "FILE",
-     "where the credential goes, mode 0600; '-' prints it", O(credential_out),
-     0, NULL},
+	"where the credential goes, mode 0600; '-' prints it",
+	O(credential_out), 0, NULL},
     OPTIONS_END,
 };
 #undef O
 
 const struct command caller_commands[] = {
     {"create", "NAME", "make a caller and its credential", 1, create,
-     create_options, NULL},
+	create_options, NULL},
     {"list", NULL, "all callers", 0, list, NULL, NULL},
     {"disable", "NAME", "make a caller's credential dead", 1, disable, NULL,
-     NULL},
+	NULL},
     COMMANDS_END,
 };

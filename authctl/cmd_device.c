@@ -4,15 +4,29 @@
 #include "lib/model/device.h"
 
 static const struct column columns[] = {
-    {"DEVICE", "device_id"}, {"NUMBER", "number"}, {"STATE", "state"},
-    {"EPOCH", "epoch"},	     {"SERIAL", "serial"}, {"ORDER", "order"},
-    {"MODEL", "model"},	     {"GROUPS", "groups"}, {"CHANGED", "changed_at"},
+    {"DEVICE", "device_id"},
+    {"NUMBER", "number"},
+    {"STATE", "state"},
+    {"EPOCH", "epoch"},
+    {"SERIAL", "serial"},
+    {"ORDER", "order"},
+    {"MODEL", "model"},
+    {"GROUPS", "groups"},
+    {"CHANGED", "changed_at"},
 };
 static const struct column whole[] = {
-    {"device", "device_id"},   {"number", "number"},	  {"state", "state"},
-    {"proof", "proof"},	       {"epoch", "epoch"},	  {"serial", "serial"},
-    {"order", "order"},	       {"model", "model"},	  {"groups", "groups"},
-    {"created", "created_at"}, {"changed", "changed_at"}, {"position", "pos"},
+    {"device", "device_id"},
+    {"number", "number"},
+    {"state", "state"},
+    {"proof", "proof"},
+    {"epoch", "epoch"},
+    {"serial", "serial"},
+    {"order", "order"},
+    {"model", "model"},
+    {"groups", "groups"},
+    {"created", "created_at"},
+    {"changed", "changed_at"},
+    {"position", "pos"},
 };
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -40,15 +54,13 @@ query(const struct args *a, struct buf *q)
 {
 	const struct {
 		const char *name, *value;
-	} texts[] = {{"state", a->state},
-		     {"order", a->order},
-		     {"model", a->model},
-		     {"prefix", a->prefix}};
+	} texts[] = {{"state", a->state}, {"order", a->order},
+	    {"model", a->model}, {"prefix", a->prefix}};
 	enum err e;
 	size_t i;
 
 	e = buf_fmt(q, "?limit=%llu&after=%llu", (unsigned long long)a->limit,
-		    (unsigned long long)a->after);
+	    (unsigned long long)a->after);
 	if (e == ERR_OK && a->group != 0)
 		e = buf_fmt(q, "&group=%llu", (unsigned long long)a->group);
 	for (i = 0; i < N(texts) && e == ERR_OK; i++) {
@@ -75,7 +87,7 @@ print_page(struct ctl *ctl)
 	next = json_object_get(o, "next");
 	if (json_is_integer(next))
 		fprintf(stderr, "authctl: there are more: --after %lld\n",
-			(long long)json_integer_value(next));
+		    (long long)json_integer_value(next));
 	json_decref(o);
 	return EXIT_DONE;
 }
@@ -104,8 +116,8 @@ one(struct ctl *ctl, const char *method, json_t *body, const char *verb)
 		json_decref(body);
 		return ctl_usage("%s is no device_id", ctl->args.pos[0]);
 	}
-	code = ctl_call(ctl, method, body, "/v1/devices/%s%s", ctl->args.pos[0],
-			verb);
+	code = ctl_call(
+	    ctl, method, body, "/v1/devices/%s%s", ctl->args.pos[0], verb);
 	return code != 0 ? code : print_device(ctl);
 }
 
@@ -130,24 +142,24 @@ reinstate(struct ctl *ctl)
 #define O(m) offsetof(struct args, m)
 static const struct opt list_options[] = {
     {"state", 's', OPT_STRING, "STATE", "only devices in this state", O(state),
-     0, NULL},
+	0, NULL},
     {"order", 0, OPT_STRING, "NAME", "only devices of this order", O(order), 0,
-     NULL},
+	NULL},
     {"model", 'm', OPT_STRING, "NAME", "only devices of this model", O(model),
-     0, NULL},
+	0, NULL},
     {"group", 'g', OPT_NUMBER, "N", "only devices of this group", O(group),
-     UINT32_MAX, NULL},
+	UINT32_MAX, NULL},
     {"prefix", 0, OPT_STRING, "TEXT", "only device_ids that start with it",
-     O(prefix), 0, NULL},
+	O(prefix), 0, NULL},
     {"after", 0, OPT_NUMBER, "N", "devices with a higher number", O(after),
-     NUMBER_MAX, "0"},
+	NUMBER_MAX, "0"},
     {"limit", 0, OPT_NUMBER, "N", "rows at most, up to 1000", O(limit), 1000,
-     "100"},
+	"100"},
     OPTIONS_END,
 };
 static const struct opt reason_options[] = {
     {"reason", 0, OPT_STRING, "TEXT", "why, for the audit log", O(reason), 0,
-     NULL},
+	NULL},
     OPTIONS_END,
 };
 #undef O
@@ -156,8 +168,8 @@ const struct command device_commands[] = {
     {"list", NULL, "devices, by filters", 0, list, list_options, NULL},
     {"show", "DEVICE", "one device", 1, show, NULL, NULL},
     {"suspend", "DEVICE", "block it until it is reinstated", 1, suspend,
-     reason_options, NULL},
+	reason_options, NULL},
     {"reinstate", "DEVICE", "lift its suspension", 1, reinstate, reason_options,
-     NULL},
+	NULL},
     COMMANDS_END,
 };

@@ -10,18 +10,33 @@
 #define PSKID_OCTETS 33
 
 static const struct column device_columns[] = {
-    {"device", "device_id"}, {"number", "number"}, {"state", "state"},
-    {"epoch", "epoch"},	     {"serial", "serial"}, {"order", "order"},
-    {"model", "model"},	     {"groups", "groups"},
+    {"device", "device_id"},
+    {"number", "number"},
+    {"state", "state"},
+    {"epoch", "epoch"},
+    {"serial", "serial"},
+    {"order", "order"},
+    {"model", "model"},
+    {"groups", "groups"},
 };
 static const struct column claim_columns[] = {
-    {"token", "jti"},	 {"issuer", "iss"}, {"audience", "aud"},
-    {"scope", "scope"},	 {"issued", "iat"}, {"expires", "exp"},
-    {"position", "pos"}, {"epoch", "ep"},   {"groups", "grp"},
+    {"token", "jti"},
+    {"issuer", "iss"},
+    {"audience", "aud"},
+    {"scope", "scope"},
+    {"issued", "iat"},
+    {"expires", "exp"},
+    {"position", "pos"},
+    {"epoch", "ep"},
+    {"groups", "grp"},
 };
 static const struct column event_columns[] = {
-    {"POSITION", "pos"},  {"KIND", "kind"},	   {"ID", "id"},
-    {"EFFECT", "effect"}, {"EPOCH MAX", "ep_max"}, {"AT", "at"},
+    {"POSITION", "pos"},
+    {"KIND", "kind"},
+    {"ID", "id"},
+    {"EFFECT", "effect"},
+    {"EPOCH MAX", "ep_max"},
+    {"AT", "at"},
 };
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -93,19 +108,16 @@ print_text(const char *title, const json_t *v)
 static void
 print_verdict(const json_t *o)
 {
-	const struct column cols[] = {{"verdict", "v"},
-				      {"code", "code"},
-				      {"reason", "reason"},
-				      {"as of position", "position"}};
+	const struct column cols[] = {{"verdict", "v"}, {"code", "code"},
+	    {"reason", "reason"}, {"as of position", "position"}};
 	json_t *row;
 
-	row =
-	    json_pack("{s:s, s:O?, s:O?, s:O?}", "v",
-		      json_is_true(json_object_get(o, "accepted")) ? "accepted"
-								   : "refused",
-		      "code", json_object_get(o, "code"), "reason",
-		      json_object_get(o, "reason"), "position",
-		      json_object_get(o, "position"));
+	row = json_pack("{s:s, s:O?, s:O?, s:O?}", "v",
+	    json_is_true(json_object_get(o, "accepted")) ? "accepted"
+							 : "refused",
+	    "code", json_object_get(o, "code"), "reason",
+	    json_object_get(o, "reason"), "position",
+	    json_object_get(o, "position"));
 	if (row != NULL)
 		(void)table_object(cols, N(cols), row);
 	json_decref(row);
@@ -153,8 +165,8 @@ cmd_explain(struct ctl *ctl)
 		wipe(subject, sizeof(subject));
 		return ctl_usage("--as token, identity or device");
 	}
-	code = ctl_call(ctl, "POST", json_pack("{s:s}", member, subject),
-			"/v1/explain");
+	code = ctl_call(
+	    ctl, "POST", json_pack("{s:s}", member, subject), "/v1/explain");
 	wipe(subject, sizeof(subject));
 	if (code != 0)
 		return code;
@@ -170,7 +182,7 @@ cmd_explain(struct ctl *ctl)
 
 const struct opt explain_options[] = {
     {"as", 0, OPT_STRING, "KIND",
-     "token, identity or device, where the form does not tell",
-     offsetof(struct args, as), 0, NULL},
+	"token, identity or device, where the form does not tell",
+	offsetof(struct args, as), 0, NULL},
     OPTIONS_END,
 };

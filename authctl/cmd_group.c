@@ -5,8 +5,11 @@
 #include "lib/model/names.h"
 
 static const struct column columns[] = {
-    {"NUMBER", "number"},   {"KIND", "kind"},	    {"NAME", "name"},
-    {"BLOCKED", "blocked"}, {"DEVICES", "devices"},
+    {"NUMBER", "number"},
+    {"KIND", "kind"},
+    {"NAME", "name"},
+    {"BLOCKED", "blocked"},
+    {"DEVICES", "devices"},
 };
 static const struct column device_columns[] = {
     {"device", "device_id"},
@@ -34,9 +37,8 @@ print_object(struct ctl *ctl, const struct column *cols, size_t n)
 static int
 create(struct ctl *ctl)
 {
-	int code =
-	    ctl_call(ctl, "POST", json_pack("{s:s}", "name", ctl->args.pos[0]),
-		     "/v1/groups");
+	int code = ctl_call(ctl, "POST",
+	    json_pack("{s:s}", "name", ctl->args.pos[0]), "/v1/groups");
 
 	return code != 0 ? code : print_object(ctl, columns, N(columns));
 }
@@ -70,14 +72,14 @@ member(struct ctl *ctl, const char *method, json_t *body)
 		json_decref(body);
 		return ctl_usage("%s is no group number; see authctl group "
 				 "list",
-				 a->pos[0]);
+		    a->pos[0]);
 	}
 	if (!name_is_device_id(a->pos[1])) {
 		json_decref(body);
 		return ctl_usage("%s is no device_id", a->pos[1]);
 	}
 	code = ctl_call(ctl, method, body, "/v1/groups/%llu/devices/%s",
-			(unsigned long long)number, a->pos[1]);
+	    (unsigned long long)number, a->pos[1]);
 	if (code != 0)
 		return code;
 	return print_object(ctl, device_columns, N(device_columns));
@@ -98,10 +100,10 @@ remove_device(struct ctl *ctl)
 const struct command group_commands[] = {
     {"create", "NAME", "make a group", 1, create, NULL, NULL},
     {"list", NULL, "all groups and how many devices they have", 0, list, NULL,
-     NULL},
+	NULL},
     {"add", "NUMBER DEVICE", "put a device in, which cuts it", 2, add, NULL,
-     NULL},
+	NULL},
     {"remove", "NUMBER DEVICE", "take a device out, which cuts it", 2,
-     remove_device, NULL, NULL},
+	remove_device, NULL, NULL},
     COMMANDS_END,
 };

@@ -9,9 +9,14 @@
 #define EXPIRES_MAX_MS (UINT64_C(10) * 366 * 24 * 3600 * 1000)
 
 static const struct column columns[] = {
-    {"NAME", "name"},	  {"MODEL", "model"},	     {"QUANTITY", "quantity"},
-    {"ISSUED", "issued"}, {"EXPIRES", "expires_at"}, {"CLOSED", "closed"},
-    {"GROUP", "group"},	  {"STATIONS", "stations"},
+    {"NAME", "name"},
+    {"MODEL", "model"},
+    {"QUANTITY", "quantity"},
+    {"ISSUED", "issued"},
+    {"EXPIRES", "expires_at"},
+    {"CLOSED", "closed"},
+    {"GROUP", "group"},
+    {"STATIONS", "stations"},
 };
 static const struct column whole[] = {
     {"name", "name"},
@@ -46,7 +51,7 @@ expiry(const char *s, char out[TIME_TEXT])
 		if (parse_duration_ms(s, EXPIRES_MAX_MS, &ms) != ERR_OK)
 			return ctl_usage("--expires %s: neither RFC 3339 nor "
 					 "a duration such as 720h",
-					 s);
+			    s);
 		at = clock_wall_s(&clock_system) + (int64_t)(ms / 1000);
 	}
 	format_time(at, out);
@@ -57,26 +62,25 @@ expiry(const char *s, char out[TIME_TEXT])
 static json_t *
 order_body(const struct args *a, const char *expires)
 {
-	json_t *o =
-	    json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:b}", "name", a->pos[0],
-		      "model", a->model, "quantity", (json_int_t)a->quantity,
-		      "expires_at", expires, "stations", ctl_list(a->stations),
-		      "peers", ctl_list(a->peers), "derived", a->derived);
+	json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:b}", "name",
+	    a->pos[0], "model", a->model, "quantity", (json_int_t)a->quantity,
+	    "expires_at", expires, "stations", ctl_list(a->stations), "peers",
+	    ctl_list(a->peers), "derived", a->derived);
 	int bad = 0;
 
 	if (o == NULL)
 		return NULL;
 	if (a->serial_pattern != NULL)
-		bad |= json_object_set_new(o, "serial_pattern",
-					   json_string(a->serial_pattern));
+		bad |= json_object_set_new(
+		    o, "serial_pattern", json_string(a->serial_pattern));
 	if (a->id_template != NULL)
-		bad |= json_object_set_new(o, "device_id_template",
-					   json_string(a->id_template));
+		bad |= json_object_set_new(
+		    o, "device_id_template", json_string(a->id_template));
 	if (a->scope != NULL)
 		bad |= json_object_set_new(o, "scope", json_string(a->scope));
 	bad |= json_object_set_new(o, "policy",
-				   json_pack("{s:s, s:s}", "reburn", a->reburn,
-					     "min_proof", a->min_proof));
+	    json_pack(
+		"{s:s, s:s}", "reburn", a->reburn, "min_proof", a->min_proof));
 	if (bad != 0) {
 		json_decref(o);
 		return NULL;
@@ -111,8 +115,8 @@ create(struct ctl *ctl)
 	code = expiry(ctl->args.expires, expires);
 	if (code != 0)
 		return code;
-	code = ctl_call(ctl, "POST", order_body(&ctl->args, expires),
-			"/v1/orders");
+	code = ctl_call(
+	    ctl, "POST", order_body(&ctl->args, expires), "/v1/orders");
 	return code != 0 ? code : print_order(ctl);
 }
 
@@ -148,8 +152,8 @@ show(struct ctl *ctl)
 	int code = bad_name(ctl);
 
 	if (code == 0)
-		code = ctl_call(ctl, "GET", NULL, "/v1/orders/%s",
-				ctl->args.pos[0]);
+		code = ctl_call(
+		    ctl, "GET", NULL, "/v1/orders/%s", ctl->args.pos[0]);
 	return code != 0 ? code : print_order(ctl);
 }
 
@@ -160,46 +164,46 @@ do_close(struct ctl *ctl)
 
 	if (code == 0)
 		code = ctl_call(ctl, "POST", json_object(),
-				"/v1/orders/%s/close", ctl->args.pos[0]);
+		    "/v1/orders/%s/close", ctl->args.pos[0]);
 	return code != 0 ? code : print_order(ctl);
 }
 
 #define O(m) offsetof(struct args, m)
 static const struct opt create_options[] = {
     {"model", 'm', OPT_STRING, "NAME", "model of the devices", O(model), 0,
-     NULL},
+	NULL},
     {"quantity", 'n', OPT_NUMBER, "N", "how many identities at most",
-     O(quantity), ORDER_QUANTITY_MAX, NULL},
+	O(quantity), ORDER_QUANTITY_MAX, NULL},
     {"expires", 0, OPT_STRING, "TIME",
-     "end of the order, RFC 3339 or a duration such as 720h", O(expires), 0,
-     NULL},
+	"end of the order, RFC 3339 or a duration such as 720h", O(expires), 0,
+	NULL},
     {"peers", 0, OPT_STRING, "LIST", "audiences of the devices, with commas",
-     O(peers), 0, NULL},
+	O(peers), 0, NULL},
     {"stations", 0, OPT_STRING, "LIST", "callers that may burn, with commas",
-     O(stations), 0, NULL},
+	O(stations), 0, NULL},
     {"serial-pattern", 0, OPT_STRING, "REGEX",
-     "what a whole serial number looks like", O(serial_pattern), 0, NULL},
+	"what a whole serial number looks like", O(serial_pattern), 0, NULL},
     {"device-id", 0, OPT_STRING, "TEMPLATE",
-     "of {serial}, {model}, {order}, {n}, {n:W}", O(id_template), 0, NULL},
+	"of {serial}, {model}, {order}, {n}, {n:W}", O(id_template), 0, NULL},
     {"scope", 0, OPT_STRING, "LIST", "scope of the devices' tokens", O(scope),
-     0, NULL},
+	0, NULL},
     {"reburn", 0, OPT_STRING, "POLICY",
-     "never, until-confirmed or new-epoch-with-approval", O(reburn), 0,
-     "until-confirmed"},
+	"never, until-confirmed or new-epoch-with-approval", O(reburn), 0,
+	"until-confirmed"},
     {"min-proof", 0, OPT_STRING, "PROOF", "medium or device", O(min_proof), 0,
-     "medium"},
+	"medium"},
     {"derived", 0, OPT_FLAG, NULL,
-     "derive root keys from the model's master key", O(derived), 0, NULL},
+	"derive root keys from the model's master key", O(derived), 0, NULL},
     OPTIONS_END,
 };
 #undef O
 
 const struct command order_commands[] = {
     {"create", "NAME", "open a production order", 1, create, create_options,
-     NULL},
+	NULL},
     {"list", NULL, "all orders", 0, list, NULL, NULL},
     {"show", "NAME", "one order", 1, show, NULL, NULL},
     {"close", "NAME", "let no station make more of it", 1, do_close, NULL,
-     NULL},
+	NULL},
     COMMANDS_END,
 };

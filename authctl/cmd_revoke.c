@@ -41,7 +41,7 @@ parse_target(const char *s, struct target *t)
 	}
 	return ctl_usage("%s: name device:ID, group:NUMBER, tenant or "
 			 "token:JTI",
-			 s);
+	    s);
 }
 
 /*
@@ -59,11 +59,11 @@ effect_of(const struct ctl *ctl, const struct target *t)
 }
 
 static json_t *
-revocation_body(const struct ctl *ctl, const struct target *t,
-		const char *effect)
+revocation_body(
+    const struct ctl *ctl, const struct target *t, const char *effect)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s}", "kind", t->kind, "id", t->id,
-			      "effect", effect);
+	json_t *o = json_pack(
+	    "{s:s, s:s, s:s}", "kind", t->kind, "id", t->id, "effect", effect);
 
 	if (o != NULL && ctl->args.reason != NULL &&
 	    json_object_set_new(o, "reason", json_string(ctl->args.reason)) !=
@@ -76,8 +76,8 @@ revocation_body(const struct ctl *ctl, const struct target *t,
 
 /* How many devices it would hit. 0, or an exit code, told. */
 static int
-count_hit(struct ctl *ctl, const struct target *t, const char *effect,
-	  uint64_t *hit)
+count_hit(
+    struct ctl *ctl, const struct target *t, const char *effect, uint64_t *hit)
 {
 	json_t *o, *n;
 	int code;
@@ -111,23 +111,21 @@ check_expect(const struct ctl *ctl, const struct target *t, uint64_t hit)
 			return 0;
 		return ctl_refused("nothing done: this hits %llu devices; "
 				   "repeat with --expect %llu",
-				   (unsigned long long)hit,
-				   (unsigned long long)hit);
+		    (unsigned long long)hit, (unsigned long long)hit);
 	}
 	if (parse_u64(ctl->args.expect, NUMBER_MAX, &expect) != ERR_OK)
 		return ctl_usage("--expect %s is no number", ctl->args.expect);
 	if (expect != hit)
 		return ctl_refused("nothing done: this hits %llu devices, not "
 				   "%llu; repeat with --expect %llu",
-				   (unsigned long long)hit,
-				   (unsigned long long)expect,
-				   (unsigned long long)hit);
+		    (unsigned long long)hit, (unsigned long long)expect,
+		    (unsigned long long)hit);
 	return 0;
 }
 
 static void
 announce(const struct ctl *ctl, const struct target *t, const char *effect,
-	 uint64_t hit)
+    uint64_t hit)
 {
 	/* with --json, standard output is the server's alone */
 	FILE *to = ctl->args.json ? stderr : stdout;
@@ -138,8 +136,8 @@ announce(const struct ctl *ctl, const struct target *t, const char *effect,
 		fprintf(to, "device %s will be revoked, for good\n", t->id);
 	else
 		fprintf(to, "%s %s: %s will hit %llu device%s\n", t->kind,
-			t->id, effect, (unsigned long long)hit,
-			hit == 1 ? "" : "s");
+		    t->id, effect, (unsigned long long)hit,
+		    hit == 1 ? "" : "s");
 	fflush(to);
 }
 
@@ -150,11 +148,10 @@ act(struct ctl *ctl, const struct target *t, const char *effect, uint64_t hit)
 
 	if (effect == NULL)
 		return ctl_call(ctl, "POST", ctl_reason(ctl),
-				"/v1/devices/%s/revoke", t->id);
+		    "/v1/devices/%s/revoke", t->id);
 	o = revocation_body(ctl, t, effect);
-	if (o == NULL ||
-	    (t->many && json_object_set_new(
-			    o, "expect", json_integer((json_int_t)hit)) != 0))
+	if (o == NULL || (t->many && json_object_set_new(o, "expect",
+					 json_integer((json_int_t)hit)) != 0))
 		return ctl_refused("out of memory");
 	return ctl_call(ctl, "POST", o, "/v1/revocations");
 }
@@ -173,7 +170,7 @@ report(struct ctl *ctl, int64_t took_ms)
 	if (pos == NULL)
 		pos = json_object_get(json_object_get(o, "event"), "pos");
 	printf("done at position %lld in %lld ms\n",
-	       (long long)json_integer_value(pos), (long long)took_ms);
+	    (long long)json_integer_value(pos), (long long)took_ms);
 	json_decref(o);
 	return EXIT_DONE;
 }
@@ -210,13 +207,13 @@ cmd_revoke(struct ctl *ctl)
 #define O(m) offsetof(struct args, m)
 const struct opt revoke_options[] = {
     {"expect", 'e', OPT_STRING, "N",
-     "how many devices it hits; demanded for a group or tenant", O(expect), 0,
-     NULL},
+	"how many devices it hits; demanded for a group or tenant", O(expect),
+	0, NULL},
     {"effect", 0, OPT_STRING, "EFFECT",
-     "cut, block or lift; without it a device is revoked for good and "
-     "a group or tenant blocked",
-     O(effect), 0, NULL},
+	"cut, block or lift; without it a device is revoked for good and "
+	"a group or tenant blocked",
+	O(effect), 0, NULL},
     {"reason", 0, OPT_STRING, "TEXT", "why, for the audit log", O(reason), 0,
-     NULL},
+	NULL},
     OPTIONS_END,
 };

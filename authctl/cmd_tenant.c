@@ -39,13 +39,12 @@ create(struct ctl *ctl)
 	if (!name_is_tenant(ctl->args.pos[0]))
 		return ctl_usage("%s is no tenant name: 1 to 64 of a-z, 0-9, "
 				 "-",
-				 ctl->args.pos[0]);
+		    ctl->args.pos[0]);
 	code = ctl_credential_check(ctl);
 	if (code != 0)
 		return code;
-	code =
-	    ctl_call(ctl, "POST", json_pack("{s:s}", "name", ctl->args.pos[0]),
-		     "/v1/tenants");
+	code = ctl_call(ctl, "POST",
+	    json_pack("{s:s}", "name", ctl->args.pos[0]), "/v1/tenants");
 	if (code != 0)
 		return code;
 	o = ctl_answer(ctl);
@@ -64,13 +63,13 @@ create(struct ctl *ctl)
 
 static const struct opt create_options[] = {
     {"credential-out", 'o', OPT_STRING, "FILE",
-     "where its admin's credential goes, mode 0600; '-' prints it",
-     offsetof(struct args, credential_out), 0, NULL},
+	"where its admin's credential goes, mode 0600; '-' prints it",
+	offsetof(struct args, credential_out), 0, NULL},
     OPTIONS_END,
 };
 
 const struct command tenant_commands[] = {
     {"create", "NAME", "make a tenant with its own keys and admin", 1, create,
-     create_options, NULL},
+	create_options, NULL},
     COMMANDS_END,
 };

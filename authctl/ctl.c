@@ -15,16 +15,16 @@
 #define O(m) offsetof(struct args, m)
 static const struct opt common[] = {
     {"url", 'u', OPT_STRING, "URL", "issuer URL of the tenant (FEALTY_URL)",
-     O(url), 0, NULL},
+	O(url), 0, NULL},
     {"credential-file", 'c', OPT_STRING, "FILE",
-     "file with the caller's credential, mode 0600 "
-     "(FEALTY_CREDENTIAL_FILE)",
-     O(credential_file), 0, NULL},
+	"file with the caller's credential, mode 0600 "
+	"(FEALTY_CREDENTIAL_FILE)",
+	O(credential_file), 0, NULL},
     {"ca-file", 0, OPT_STRING, "FILE",
-     "certificates to trust instead of the system's (FEALTY_CA_FILE)",
-     O(ca_file), 0, NULL},
+	"certificates to trust instead of the system's (FEALTY_CA_FILE)",
+	O(ca_file), 0, NULL},
     {"timeout", 0, OPT_DURATION, "TIME", "limit of one try", O(timeout_ms),
-     600000, "10s"},
+	600000, "10s"},
     {"json", 'j', OPT_FLAG, NULL, "print the server's JSON", O(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
     OPTIONS_END,
@@ -99,7 +99,7 @@ ctl_problem(enum err e, const struct problem *why)
 		detail = clean;
 	}
 	fprintf(stderr, "authctl: %s%s%s (%s)\n", err_text(e),
-		*detail != '\0' ? ": " : "", detail, err_code(e));
+	    *detail != '\0' ? ": " : "", detail, err_code(e));
 	return err_retryable(e) ? EXIT_RETRY : EXIT_REFUSED;
 }
 
@@ -158,7 +158,7 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	while (first < argc && is_word(argv[first]))
 		first++;
 	if (opt_parse(table, NCOMMON + nopts, NULL, argc - first + 1,
-		      argv + first - 1, a, &rest, &d) != ERR_OK)
+		argv + first - 1, a, &rest, &d) != ERR_OK)
 		return ctl_usage("%s; see authctl help %s", d.text, cmd->name);
 	/* opt_parse may move words behind the options, so collect after */
 	a->npos = 0;
@@ -171,7 +171,7 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	}
 	if (!a->help && a->npos != cmd->npos)
 		return ctl_usage("%s takes %s; see authctl help", cmd->name,
-				 cmd->npos == 0 ? "no argument" : cmd->args);
+		    cmd->npos == 0 ? "no argument" : cmd->args);
 	return read_environment(a, argv);
 }
 
@@ -199,14 +199,14 @@ ctl_open(struct ctl *ctl)
 	if (e != ERR_OK) {
 		code = ctl_usage("%s: no credential that only its owner may "
 				 "read (mode 0600): %s",
-				 a->credential_file, err_text(e));
+		    a->credential_file, err_text(e));
 		goto out;
 	}
 	e = client_new(&conf, &ctl->client);
 	if (e != ERR_OK)
 		code = ctl_usage("%s: %s: https, or http to a loopback "
 				 "address",
-				 a->url, err_text(e));
+		    a->url, err_text(e));
 out:
 	secret_free(&credential);
 	return code;
@@ -221,7 +221,7 @@ ctl_close(struct ctl *ctl)
 
 static enum err
 request(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
-	const char *fmt, va_list ap)
+    const char *fmt, va_list ap)
 {
 	struct buf text = {.max = BODY_MAX};
 	char path[PATH_MAX_LEN];
@@ -240,7 +240,7 @@ request(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
 			goto out;
 	}
 	e = client_call(ctl->client, method, path, NULL,
-			body == NULL ? NULL : &text, &ctl->answer, why);
+	    body == NULL ? NULL : &text, &ctl->answer, why);
 out:
 	buf_free(&text);
 	return e;
@@ -248,7 +248,7 @@ out:
 
 enum err
 ctl_try(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
-	const char *fmt, ...)
+    const char *fmt, ...)
 {
 	va_list ap;
 	enum err e;
@@ -260,8 +260,8 @@ ctl_try(struct ctl *ctl, const char *method, json_t *body, struct problem *why,
 }
 
 int
-ctl_call(struct ctl *ctl, const char *method, json_t *body, const char *fmt,
-	 ...)
+ctl_call(
+    struct ctl *ctl, const char *method, json_t *body, const char *fmt, ...)
 {
 	struct problem why;
 	va_list ap;
@@ -280,7 +280,7 @@ ctl_answer(struct ctl *ctl)
 
 	if (ctl->answer.p != NULL)
 		o = json_loadb(ctl->answer.p, ctl->answer.len,
-			       JSON_REJECT_DUPLICATES, NULL);
+		    JSON_REJECT_DUPLICATES, NULL);
 	if (!json_is_object(o)) {
 		json_decref(o);
 		(void)ctl_refused("the answer is no JSON object: is this URL "
@@ -358,6 +358,6 @@ ctl_credential_write(const struct ctl *ctl, const char *credential)
 		return ctl_refused("%s could not be written (%s): the new "
 				   "credential is lost, disable it and make "
 				   "another",
-				   path, err_text(e));
+		    path, err_text(e));
 	return EXIT_DONE;
 }

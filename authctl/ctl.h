@@ -79,8 +79,8 @@ int cmd_explain(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
 
 /* Reads what follows the command's name. 0 or an exit code, told. */
-int ctl_parse(struct ctl *ctl, const struct command *cmd, int argc,
-	      char **argv);
+int ctl_parse(
+    struct ctl *ctl, const struct command *cmd, int argc, char **argv);
 /* Opens the session that the options name. 0 or an exit code, told. */
 int ctl_open(struct ctl *ctl);
 void ctl_close(struct ctl *ctl);
@@ -93,10 +93,10 @@ const struct opt *ctl_common_options(void);
  * ctl->answer. 0, or the exit code after one line on standard error.
  */
 int ctl_call(struct ctl *ctl, const char *method, json_t *body, const char *fmt,
-	     ...) __attribute__((format(printf, 4, 5)));
+    ...) __attribute__((format(printf, 4, 5)));
 /* The same, but only the error: for a caller that knows what to make of it. */
 enum err ctl_try(struct ctl *ctl, const char *method, json_t *body,
-		 struct problem *why, const char *fmt, ...)
+    struct problem *why, const char *fmt, ...)
     __attribute__((format(printf, 5, 6))) MUST_CHECK;
 /* The answer as an object that the caller releases; NULL: told. */
 json_t *ctl_answer(struct ctl *ctl);

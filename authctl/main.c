@@ -7,23 +7,23 @@
 static const struct command commands[] = {
     {"order", NULL, "production orders", 0, NULL, NULL, order_commands},
     {"audience", NULL, "gateways' names and where they listen", 0, NULL, NULL,
-     audience_commands},
+	audience_commands},
     {"caller", NULL, "stations, gateways, admins and their credentials", 0,
-     NULL, NULL, caller_commands},
+	NULL, NULL, caller_commands},
     {"group", NULL, "sets of devices addressed as one", 0, NULL, NULL,
-     group_commands},
+	group_commands},
     {"device", NULL, "find, suspend and reinstate devices", 0, NULL, NULL,
-     device_commands},
+	device_commands},
     {"revoke", "device:ID|group:N|tenant|token:JTI",
-     "take out of service, after saying how much is hit", 1, cmd_revoke,
-     revoke_options, NULL},
+	"take out of service, after saying how much is hit", 1, cmd_revoke,
+	revoke_options, NULL},
     {"explain", "TOKEN|PSK-IDENTITY|DEVICE",
-     "whose it is and why it is or would be refused", 1, cmd_explain,
-     explain_options, NULL},
+	"whose it is and why it is or would be refused", 1, cmd_explain,
+	explain_options, NULL},
     {"audit", NULL, "decisions recorded, oldest first", 0, cmd_audit,
-     audit_options, NULL},
+	audit_options, NULL},
     {"tenant", NULL, "organisations on this authority", 0, NULL, NULL,
-     tenant_commands},
+	tenant_commands},
     COMMANDS_END,
 };
 
@@ -33,8 +33,8 @@ print_line(const char *prefix, const struct command *c)
 	char name[96];
 
 	snprintf(name, sizeof(name), "%s%s%s%s%s", prefix,
-		 *prefix != '\0' ? " " : "", c->name,
-		 c->args != NULL ? " " : "", c->args != NULL ? c->args : "");
+	    *prefix != '\0' ? " " : "", c->name, c->args != NULL ? " " : "",
+	    c->args != NULL ? c->args : "");
 	printf("  %-44s %s\n", name, c->line);
 }
 
@@ -170,11 +170,11 @@ dispatch(int argc, char **argv)
 		return run(c, "", argc - 1, argv + 1);
 	if (argc < 3)
 		return ctl_usage("%s needs a subcommand; see authctl help %s",
-				 c->name, c->name);
+		    c->name, c->name);
 	s = find(c->subs, argv[2]);
 	if (s == NULL)
 		return ctl_usage("no command %s %s; see authctl help %s",
-				 c->name, argv[2], c->name);
+		    c->name, argv[2], c->name);
 	return run(s, c->name, argc - 2, argv + 2);
 }
 

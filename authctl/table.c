@@ -15,10 +15,14 @@ colour_of(const char *text)
 	static const struct {
 		const char *word, *escape;
 	} words[] = {
-	    {"active", "\033[32m"},    {"accepted", "\033[32m"},
-	    {"suspended", "\033[33m"}, {"burning", "\033[33m"},
-	    {"revoked", "\033[31m"},   {"refused", "\033[31m"},
-	    {"block", "\033[31m"},     {"cut", "\033[33m"},
+	    {"active", "\033[32m"},
+	    {"accepted", "\033[32m"},
+	    {"suspended", "\033[33m"},
+	    {"burning", "\033[33m"},
+	    {"revoked", "\033[31m"},
+	    {"refused", "\033[31m"},
+	    {"block", "\033[31m"},
+	    {"cut", "\033[33m"},
 	};
 	size_t i;
 
@@ -142,8 +146,8 @@ table_print(const struct column *cols, size_t ncols, const json_t *rows)
 	for (i = 0; i < json_array_size(rows); i++) {
 		for (c = 0; c < ncols; c++) {
 			cell_text(&b, json_array_get(rows, i), cols[c].member);
-			print_cell(b.p == NULL ? "" : b.p, width[c],
-				   c + 1 == ncols);
+			print_cell(
+			    b.p == NULL ? "" : b.p, width[c], c + 1 == ncols);
 		}
 	}
 	buf_free(&b);

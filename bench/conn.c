@@ -37,8 +37,9 @@ put(struct conn *c, const char *p, size_t len)
 	if (r > 0)
 		return r;
 	r = SSL_get_error(c->ssl, r);
-	errno = r == SSL_ERROR_WANT_WRITE || r == SSL_ERROR_WANT_READ ?
-	    EAGAIN : ECONNRESET;
+	errno = r == SSL_ERROR_WANT_WRITE || r == SSL_ERROR_WANT_READ
+		    ? EAGAIN
+		    : ECONNRESET;
 	return -1;
 }
 
@@ -55,8 +56,9 @@ get(struct conn *c, char *p, size_t len)
 	r = SSL_get_error(c->ssl, r);
 	if (r == SSL_ERROR_ZERO_RETURN)
 		return 0;
-	errno = r == SSL_ERROR_WANT_WRITE || r == SSL_ERROR_WANT_READ ?
-	    EAGAIN : ECONNRESET;
+	errno = r == SSL_ERROR_WANT_WRITE || r == SSL_ERROR_WANT_READ
+		    ? EAGAIN
+		    : ECONNRESET;
 	return -1;
 }
 
@@ -92,8 +94,7 @@ parse_head(struct conn *c, const char *end, size_t *length)
 		return -1;
 	c->status = (int)v;
 	for (p = c->in; p < end; p++) {
-		if (*p == '\r' &&
-		    strncasecmp(p, name, sizeof(name) - 1) == 0)
+		if (*p == '\r' && strncasecmp(p, name, sizeof(name) - 1) == 0)
 			break;
 	}
 	if (p >= end)
@@ -163,8 +164,7 @@ give_psk(SSL *ssl, const char *hint, char *identity, unsigned id_max,
 	const struct psk *p = SSL_get_app_data(ssl);
 
 	(void)hint;
-	if (p == NULL || strlen(p->identity) >= id_max ||
-	    p->key_len > key_max)
+	if (p == NULL || strlen(p->identity) >= id_max || p->key_len > key_max)
 		return 0;
 	memcpy(identity, p->identity, strlen(p->identity) + 1);
 	memcpy(key, p->key, p->key_len);
@@ -188,14 +188,12 @@ read_psks(struct conn_pool *pool, const char *path)
 		*key++ = '\0';
 		key[strcspn(key, "\n")] = '\0';
 		p.key_len = strlen(key) / 2;
-		if (copy_str(p.identity, sizeof(p.identity), line) !=
-			ERR_OK ||
+		if (copy_str(p.identity, sizeof(p.identity), line) != ERR_OK ||
 		    copy_str(hex, sizeof(hex), key) != ERR_OK ||
 		    hex_decode_exact(hex, strlen(hex), p.key, p.key_len) !=
 			ERR_OK)
 			break;
-		more = realloc(pool->psks,
-		    (pool->npsks + 1) * sizeof(*more));
+		more = realloc(pool->psks, (pool->npsks + 1) * sizeof(*more));
 		if (more == NULL)
 			break;
 		pool->psks = more;
@@ -219,8 +217,7 @@ make_ctx(struct conn_pool *pool, int tls12)
 	if (SSL_CTX_set_cipher_list(pool->ctx,
 		"ECDHE-PSK-AES128-CBC-SHA256:ECDHE-PSK-CHACHA20-POLY1305") !=
 		1 ||
-	    SSL_CTX_set_ciphersuites(pool->ctx,
-		"TLS_AES_128_GCM_SHA256") != 1)
+	    SSL_CTX_set_ciphersuites(pool->ctx, "TLS_AES_128_GCM_SHA256") != 1)
 		return -1;
 	return 0;
 }
@@ -228,8 +225,8 @@ make_ctx(struct conn_pool *pool, int tls12)
 static int
 dial(const char *host, unsigned port)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)port)};
+	struct sockaddr_in sin = {
+	    .sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 	int fd, one = 1;
 
 	if (inet_pton(AF_INET, host, &sin.sin_addr) != 1)

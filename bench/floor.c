@@ -50,8 +50,8 @@ query(void)
 
 	if (db == NULL) {
 		db = PQconnectdb(o.pg);
-		r = PQprepare(db, "one", "SELECT k FROM floor WHERE n = $1",
-		    0, NULL);
+		r = PQprepare(
+		    db, "one", "SELECT k FROM floor WHERE n = $1", 0, NULL);
 		good = PQresultStatus(r) == PGRES_COMMAND_OK;
 		PQclear(r);
 		if (!good)
@@ -72,8 +72,10 @@ work(void)
 	case 'f':
 		return 0;
 	case 'v':
-		return verifier_verify(verifier, text, sizeof(text),
-			   signature) == ERR_OK ? 0 : -1;
+		return verifier_verify(
+			   verifier, text, sizeof(text), signature) == ERR_OK
+			   ? 0
+			   : -1;
 	case 'c':
 		if (hmac_sha256(hmac_key, sizeof(hmac_key), text, 400, mac) !=
 			ERR_OK ||
@@ -81,16 +83,16 @@ work(void)
 			return -1;
 		/* fallthrough */
 	default:
-		return signer_sign(signer, text, sizeof(text), sig) ==
-			ERR_OK ? 0 : -1;
+		return signer_sign(signer, text, sizeof(text), sig) == ERR_OK
+			   ? 0
+			   : -1;
 	}
 }
 
 /* Headers first, then the body, then the answer: keep-alive stays. */
 static enum MHD_Result
-handle(void *cls, struct MHD_Connection *c, const char *url,
-    const char *method, const char *version, const char *upload,
-    size_t *upload_len, void **state)
+handle(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+    const char *version, const char *upload, size_t *upload_len, void **state)
 {
 	static int seen;
 	struct MHD_Response *r;
@@ -107,8 +109,8 @@ handle(void *cls, struct MHD_Connection *c, const char *url,
 	}
 	if (work() != 0)
 		status = MHD_HTTP_INTERNAL_SERVER_ERROR;
-	r = MHD_create_response_from_buffer(answer.len, answer.p,
-	    MHD_RESPMEM_PERSISTENT);
+	r = MHD_create_response_from_buffer(
+	    answer.len, answer.p, MHD_RESPMEM_PERSISTENT);
 	if (r == NULL)
 		return MHD_NO;
 	(void)MHD_add_response_header(r, "Content-Type", "application/json");
@@ -120,8 +122,8 @@ handle(void *cls, struct MHD_Connection *c, const char *url,
 
 /* Any identity has the key 00 01 02 … 1f. */
 static int
-psk(void *cls, const struct MHD_Connection *c, const char *username,
-    void **key, size_t *len)
+psk(void *cls, const struct MHD_Connection *c, const char *username, void **key,
+    size_t *len)
 {
 	unsigned char *k = malloc(32);
 	size_t i;
@@ -143,12 +145,13 @@ quiet(void *cls, const char *fmt, va_list ap)
 static struct MHD_Daemon *
 listen_on(void)
 {
+	static char priority[] =
+	    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:"
+	    "+ECDHE-PSK:%NO_TICKETS";
 	struct MHD_OptionItem tls[] = {
 	    {MHD_OPTION_HTTPS_CRED_TYPE, GNUTLS_CRD_PSK, NULL},
 	    {MHD_OPTION_GNUTLS_PSK_CRED_HANDLER, (intptr_t)psk, NULL},
-	    {MHD_OPTION_HTTPS_PRIORITIES, 0,
-		"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:"
-		"+ECDHE-PSK:%NO_TICKETS"},
+	    {MHD_OPTION_HTTPS_PRIORITIES, 0, priority},
 	    {MHD_OPTION_END, 0, NULL}};
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG;
 
@@ -156,8 +159,8 @@ listen_on(void)
 		flags |= MHD_USE_TLS;
 	return MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
 	    MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
-	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned)o.threads,
-	    MHD_OPTION_ARRAY, o.psk ? tls : &tls[3], MHD_OPTION_END);
+	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned)o.threads, MHD_OPTION_ARRAY,
+	    o.psk ? tls : &tls[3], MHD_OPTION_END);
 }
 
 static int
@@ -201,15 +204,15 @@ make_table(void)
 
 #define O(m) offsetof(struct options, m)
 static const struct opt table[] = {
-	{"mode", 0, OPT_STRING, "MODE", "fixed, verify, sign or composite",
-	    O(mode), 0, "fixed"},
-	{"answer", 0, OPT_STRING, "FILE", "the octets of every answer",
-	    O(answer), 0, NULL},
-	{"pg", 0, OPT_STRING, "CONNINFO", "database of a composite floor",
-	    O(pg), 0, NULL},
-	{"threads", 0, OPT_NUMBER, "N", "event loops", O(threads), 64, "2"},
-	{"psk", 0, OPT_FLAG, NULL, "over TLS-PSK", O(psk), 0, NULL},
-	{"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
+    {"mode", 0, OPT_STRING, "MODE", "fixed, verify, sign or composite", O(mode),
+	0, "fixed"},
+    {"answer", 0, OPT_STRING, "FILE", "the octets of every answer", O(answer),
+	0, NULL},
+    {"pg", 0, OPT_STRING, "CONNINFO", "database of a composite floor", O(pg), 0,
+	NULL},
+    {"threads", 0, OPT_NUMBER, "N", "event loops", O(threads), 64, "2"},
+    {"psk", 0, OPT_FLAG, NULL, "over TLS-PSK", O(psk), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
 };
 #undef O
 #define NOPTIONS (sizeof(table) / sizeof(table[0]))
@@ -230,8 +233,8 @@ main(int argc, char **argv)
 		opt_help(table, NOPTIONS);
 		return 2;
 	}
-	if (file_read(o.answer, 65536, &answer) != ERR_OK ||
-	    make_keys() != 0 || make_table() != 0)
+	if (file_read(o.answer, 65536, &answer) != ERR_OK || make_keys() != 0 ||
+	    make_table() != 0)
 		return 1;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);

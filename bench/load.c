@@ -75,9 +75,9 @@ right(const struct load *l, const struct conn *c)
 		return 0;
 	if (l->o.exact)
 		return c->body_len == e->expect_len &&
-		    memcmp(c->body, e->expect, e->expect_len) == 0;
+		       memcmp(c->body, e->expect, e->expect_len) == 0;
 	return e->expect_len == 0 ||
-	    memmem(c->body, c->body_len, e->expect, e->expect_len) != NULL;
+	       memmem(c->body, c->body_len, e->expect, e->expect_len) != NULL;
 }
 
 static void
@@ -175,28 +175,25 @@ out:
 
 #define O(m) offsetof(struct options, m)
 static const struct opt table[] = {
-	{"host", 0, OPT_STRING, "ADDRESS", "IPv4 address", O(host), 0,
-	    "127.0.0.1"},
-	{"port", 0, OPT_NUMBER, "N", "its port", O(port), 65535, NULL},
-	{"connections", 0, OPT_NUMBER, "N", "keep-alive connections",
-	    O(connections), 4096, "64"},
-	{"seconds", 0, OPT_DURATION, "TIME", "how long", O(seconds_ms),
-	    3600000, "5s"},
-	{"plan", 0, OPT_STRING, "FILE", "requests and expectations", O(plan),
-	    0, NULL},
-	{"once", 0, OPT_FLAG, NULL, "send each request once only", O(once), 0,
-	    NULL},
-	{"exact", 0, OPT_FLAG, NULL,
-	    "the body is the expectation, not only holds it", O(exact), 0,
-	    NULL},
-	{"save", 0, OPT_STRING, "FILE", "tokens of the answers, a line each",
-	    O(save), 0, NULL},
-	{"identities", 0, OPT_STRING, "FILE",
-	    "TLS-PSK: lines of identity and key (hex), in turn",
-	    O(identities), 0, NULL},
-	{"tls12", 0, OPT_FLAG, NULL, "TLS 1.2 instead of 1.3", O(tls12), 0,
-	    NULL},
-	{"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
+    {"host", 0, OPT_STRING, "ADDRESS", "IPv4 address", O(host), 0, "127.0.0.1"},
+    {"port", 0, OPT_NUMBER, "N", "its port", O(port), 65535, NULL},
+    {"connections", 0, OPT_NUMBER, "N", "keep-alive connections",
+	O(connections), 4096, "64"},
+    {"seconds", 0, OPT_DURATION, "TIME", "how long", O(seconds_ms), 3600000,
+	"5s"},
+    {"plan", 0, OPT_STRING, "FILE", "requests and expectations", O(plan), 0,
+	NULL},
+    {"once", 0, OPT_FLAG, NULL, "send each request once only", O(once), 0,
+	NULL},
+    {"exact", 0, OPT_FLAG, NULL,
+	"the body is the expectation, not only holds it", O(exact), 0, NULL},
+    {"save", 0, OPT_STRING, "FILE", "tokens of the answers, a line each",
+	O(save), 0, NULL},
+    {"identities", 0, OPT_STRING, "FILE",
+	"TLS-PSK: lines of identity and key (hex), in turn", O(identities), 0,
+	NULL},
+    {"tls12", 0, OPT_FLAG, NULL, "TLS 1.2 instead of 1.3", O(tls12), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "show this help", O(help), 0, NULL},
 };
 #undef O
 #define NOPTIONS (sizeof(table) / sizeof(table[0]))

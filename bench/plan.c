@@ -13,8 +13,8 @@ take(const char **p, const char *end, const char **out, size_t *len)
 
 	if (end - *p < 4)
 		return -1;
-	*len = (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 |
-	    u[3];
+	*len =
+	    (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 | u[3];
 	if ((size_t)(end - *p) - 4 < *len)
 		return -1;
 	*out = *p + 4;

@@ -4,6 +4,7 @@
  *   prepare assertions --records DIR --count N --out F
  *   prepare device-token --out F [--answer F]
  *   prepare identities --records DIR --out F
+ *   prepare repeat --plan F --count N --out F
  * and checks what came back:
  *   prepare verify --jwks F --tokens F --issuer URL
  */
@@ -14,9 +15,10 @@
 #include <string.h>
 #include <time.h>
 #include "bench/prepare.h"
-#include "fealty/device_openssl.h"
+#include <fealty/device_openssl.h>
 #include "lib/base/b64url.h"
 #include "lib/base/file.h"
+#include "lib/base/opt.h"
 #include "lib/client/client.h"
 
 #define TOKENS_MAX ((size_t)1 << 30)
@@ -53,26 +55,52 @@ plan_add(FILE *f, const char *path, const char *headers, const char *body,
 		"Content-Type: application/x-www-form-urlencoded\r\n"
 		"Content-Length: %zu\r\n\r\n",
 		path, headers, body_len) == ERR_OK &&
-	    buf_add(&b, body, body_len) == ERR_OK &&
-	    put(f, b.p, b.len) == 0)
+	    buf_add(&b, body, body_len) == ERR_OK && put(f, b.p, b.len) == 0)
 		rc = put(f, expect, expect_len);
 	buf_free(&b);
 	return rc;
 }
 
-static int
-introspect_line(FILE *f, const struct options *o, const char *headers,
-    const char *token, const struct buf *answer)
+/* "jti":"…" of a token's claims, which only an active answer repeats. */
+static enum err
+expected_jti(const char *token, struct buf *out)
 {
-	static const char active[] = "\"active\":true";
-	struct buf body = {.max = 16384};
+	static const char mark[] = "\"jti\":\"";
+	char claims[4096];
+	const char *p = strchr(token, '.'), *end;
+	size_t len = sizeof(claims);
+
+	end = p == NULL ? NULL : strchr(p + 1, '.');
+	if (end == NULL ||
+	    b64url_decode(p + 1, (size_t)(end - p - 1), claims, &len) != ERR_OK)
+		return ERR_TOKEN;
+	p = memmem(claims, len, mark, sizeof(mark) - 1);
+	if (p == NULL)
+		return ERR_TOKEN;
+	end = memchr(p + sizeof(mark) - 1, '"',
+	    len - (size_t)(p - claims) - (sizeof(mark) - 1));
+	if (end == NULL)
+		return ERR_TOKEN;
+	return buf_add(out, p, (size_t)(end - p) + 1);
+}
+
+static int
+introspect_line(
+    FILE *f, const char *headers, const char *token, const struct buf *answer)
+{
+	struct buf body = {.max = 16384}, expect = {.max = 65536};
+	enum err e;
 	int rc = -1;
 
-	if (buf_fmt(&body, "token=%s", token) == ERR_OK)
+	if (answer->len > 0)
+		e = buf_add(&expect, answer->p, answer->len);
+	else
+		e = expected_jti(token, &expect);
+	if (e == ERR_OK && buf_fmt(&body, "token=%s", token) == ERR_OK)
 		rc = plan_add(f, "/oauth2/introspect", headers, body.p,
-		    body.len, answer->len > 0 ? answer->p : active,
-		    answer->len > 0 ? answer->len : sizeof(active) - 1);
+		    body.len, expect.p, expect.len);
 	buf_free(&body);
+	buf_free(&expect);
 	return rc;
 }
 
@@ -94,8 +122,7 @@ introspect(const struct options *o, FILE *out)
 	int rc = -1;
 
 	if (o->tokens == NULL || o->credential_file == NULL ||
-	    client_read_credential(o->credential_file, &credential) !=
-		ERR_OK ||
+	    client_read_credential(o->credential_file, &credential) != ERR_OK ||
 	    buf_fmt(&headers, "Authorization: Bearer %.*s\r\n",
 		(int)credential.len, (const char *)credential.p) != ERR_OK ||
 	    read_answer(o, &answer) != 0)
@@ -106,7 +133,7 @@ introspect(const struct options *o, FILE *out)
 	rc = 0;
 	while (rc == 0 && fgets(line, sizeof(line), in) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
-		rc = introspect_line(out, o, headers.p, line, &answer);
+		rc = introspect_line(out, headers.p, line, &answer);
 	}
 	(void)fclose(in);
 out:
@@ -125,10 +152,30 @@ device_token(const struct options *o, FILE *out)
 	int rc = read_answer(o, &answer);
 
 	if (rc == 0)
-		rc = plan_add(out, "/oauth2/token", "", body,
-		    sizeof(body) - 1, answer.len > 0 ? answer.p : mark,
+		rc = plan_add(out, "/oauth2/token", "", body, sizeof(body) - 1,
+		    answer.len > 0 ? answer.p : mark,
 		    answer.len > 0 ? answer.len : sizeof(mark) - 1);
 	buf_free(&answer);
+	return rc;
+}
+
+/* A plan written count times over. */
+static int
+repeat(const struct options *o, FILE *out)
+{
+	struct buf b = {.max = 65536};
+	uint64_t i;
+	int rc = -1;
+
+	if (o->plan == NULL || file_read(o->plan, 65536, &b) != ERR_OK)
+		return -1;
+	for (i = 0; i < o->count; i++) {
+		if (fwrite(b.p, 1, b.len, out) != b.len)
+			goto out;
+	}
+	rc = 0;
+out:
+	buf_free(&b);
 	return rc;
 }
 
@@ -155,10 +202,9 @@ read_records(const char *path, struct held *held, size_t max)
 			continue;
 		(void)snprintf(name, sizeof(name), "%s/%s", path, d->d_name);
 		h->octets.max = FEALTY_RECORD_MAX;
-		if (file_read(name, FEALTY_RECORD_MAX, &h->octets) ==
-			ERR_OK &&
-		    fealty_record_read(h->octets.p, h->octets.len,
-			&h->record) == FEALTY_OK)
+		if (file_read(name, FEALTY_RECORD_MAX, &h->octets) == ERR_OK &&
+		    fealty_record_read(
+			h->octets.p, h->octets.len, &h->record) == FEALTY_OK)
 			n++;
 		else
 			buf_free(&h->octets);
@@ -178,13 +224,13 @@ assertion_line(FILE *f, const struct fealty_device_port *port,
 	size_t len = 0;
 	int n;
 
-	if (fealty_assertion_make(port, r, &a, jwt, sizeof(jwt), &len) !=
-	    FEALTY_OK)
+	if (fealty_assertion(port, r, &a, jwt, sizeof(jwt), &len) != FEALTY_OK)
 		return -1;
 	n = snprintf(body, sizeof(body),
 	    "grant_type=client_credentials&client_assertion_type="
 	    "urn%%3Aietf%%3Aparams%%3Aoauth%%3Aclient-assertion-type%%3A"
-	    "jwt-bearer&client_assertion=%s", jwt);
+	    "jwt-bearer&client_assertion=%s",
+	    jwt);
 	return plan_add(f, "/oauth2/token", "", body, (size_t)n,
 	    answer->len > 0 ? answer->p : mark,
 	    answer->len > 0 ? answer->len : sizeof(mark) - 1);
@@ -204,14 +250,16 @@ identity_line(FILE *f, const struct fealty_device_port *port,
 		return -1;
 	hex_encode(key, sizeof(key), hex);
 	return fprintf(f, "%.*s %s\n", (int)peer->identity.len,
-		   peer->identity.p, hex) < 0 ? -1 : 0;
+		   peer->identity.p, hex) < 0
+		   ? -1
+		   : 0;
 }
 
 /* Plans that devices' records are needed for. */
 static int
 from_records(const struct options *o, FILE *out, int assertions)
 {
-	struct fealty_device_port port = fealty_openssl_port();
+	const struct fealty_device_port *port = &fealty_device_port_openssl;
 	struct held *held = calloc(RECORDS_MAX, sizeof(*held));
 	struct buf answer = {.max = 65536};
 	size_t i, n = 0, count;
@@ -224,10 +272,10 @@ from_records(const struct options *o, FILE *out, int assertions)
 	count = assertions ? (size_t)o->count : n;
 	for (i = 0; i < count && rc == 0; i++) {
 		if (assertions)
-			rc = assertion_line(out, &port, &held[i % n].record,
-			    &answer);
+			rc = assertion_line(
+			    out, port, &held[i % n].record, &answer);
 		else
-			rc = identity_line(out, &port, &held[i].record);
+			rc = identity_line(out, port, &held[i].record);
 	}
 	for (i = 0; i < n; i++)
 		buf_free(&held[i].octets);
@@ -238,19 +286,18 @@ from_records(const struct options *o, FILE *out, int assertions)
 
 #define O(m) offsetof(struct options, m)
 static const struct opt table[] = {
-	{"credential-file", 0, OPT_STRING, "FILE", "a gateway's credential",
-	    O(credential_file), 0, NULL},
-	{"tokens", 0, OPT_STRING, "FILE", "tokens, a line each", O(tokens), 0,
-	    NULL},
-	{"records", 0, OPT_STRING, "DIR", "identity records", O(records), 0,
-	    NULL},
-	{"answer", 0, OPT_STRING, "FILE", "what every answer is", O(answer),
-	    0, NULL},
-	{"jwks", 0, OPT_STRING, "FILE", "key set", O(jwks), 0, NULL},
-	{"issuer", 0, OPT_STRING, "URL", "the tokens' issuer", O(issuer), 0,
-	    NULL},
-	{"count", 0, OPT_NUMBER, "N", "how many", O(count), 10000000, "1000"},
-	{"out", 0, OPT_STRING, "FILE", "the plan", O(out), 0, NULL},
+    {"credential-file", 0, OPT_STRING, "FILE", "a gateway's credential",
+	O(credential_file), 0, NULL},
+    {"tokens", 0, OPT_STRING, "FILE", "tokens, a line each", O(tokens), 0,
+	NULL},
+    {"records", 0, OPT_STRING, "DIR", "identity records", O(records), 0, NULL},
+    {"answer", 0, OPT_STRING, "FILE", "what every answer is", O(answer), 0,
+	NULL},
+    {"jwks", 0, OPT_STRING, "FILE", "key set", O(jwks), 0, NULL},
+    {"issuer", 0, OPT_STRING, "URL", "the tokens' issuer", O(issuer), 0, NULL},
+    {"count", 0, OPT_NUMBER, "N", "how many", O(count), 10000000, "1000"},
+    {"plan", 0, OPT_STRING, "FILE", "a plan", O(plan), 0, NULL},
+    {"out", 0, OPT_STRING, "FILE", "the plan", O(out), 0, NULL},
 };
 #undef O
 
@@ -275,6 +322,8 @@ make(const struct options *o, const char *what)
 		rc = from_records(o, out, 1);
 	else if (strcmp(what, "identities") == 0)
 		rc = from_records(o, out, 0);
+	else if (strcmp(what, "repeat") == 0)
+		rc = repeat(o, out);
 	if (fclose(out) != 0)
 		rc = -1;
 	return rc;
@@ -287,9 +336,8 @@ main(int argc, char **argv)
 	struct detail d = {""};
 	int rest;
 
-	if (argc < 2 ||
-	    opt_parse(table, sizeof(table) / sizeof(table[0]), NULL, argc - 1,
-		argv + 1, &o, &rest, &d) != ERR_OK) {
+	if (argc < 2 || opt_parse(table, sizeof(table) / sizeof(table[0]), NULL,
+			    argc - 1, argv + 1, &o, &rest, &d) != ERR_OK) {
 		fprintf(stderr, "prepare: %s\n", d.text);
 		return 2;
 	}

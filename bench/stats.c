@@ -55,9 +55,9 @@ stats_print(const struct stats *s)
 
 	printf("{\"right\":%llu,\"wrong\":%llu,\"seconds\":%.3f,"
 	       "\"rate\":%.0f,\"p50_us\":%lld,\"p99_us\":%lld}\n",
-	    (unsigned long long)s->right, (unsigned long long)s->wrong,
-	    seconds, (double)s->right / seconds,
-	    (long long)percentile(s, 0.5), (long long)percentile(s, 0.99));
+	    (unsigned long long)s->right, (unsigned long long)s->wrong, seconds,
+	    (double)s->right / seconds, (long long)percentile(s, 0.5),
+	    (long long)percentile(s, 0.99));
 }
 
 void

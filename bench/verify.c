@@ -29,8 +29,8 @@ distinct(jti_t *seen, size_t n)
 }
 
 static int
-check_line(const struct jwks *keys, const struct token_rules *rules,
-    char *line, jti_t jti)
+check_line(const struct jwks *keys, const struct token_rules *rules, char *line,
+    jti_t jti)
 {
 	struct token_claims c;
 	struct detail d = {""};
@@ -47,8 +47,8 @@ check_line(const struct jwks *keys, const struct token_rules *rules,
 static int
 check_file(const struct options *o, const struct jwks *keys)
 {
-	struct token_rules rules = {.iss = o->issuer,
-	    .now = (int64_t)time(NULL), .leeway = LEEWAY};
+	struct token_rules rules = {
+	    .iss = o->issuer, .now = (int64_t)time(NULL), .leeway = LEEWAY};
 	char line[TOKEN_MAX + 2];
 	jti_t *seen = NULL, *more;
 	size_t n = 0, room = 0;
