@@ -178,7 +178,7 @@ report(struct ctl *ctl, int64_t took_ms)
 int
 cmd_revoke(struct ctl *ctl)
 {
-	struct target t;
+	struct target t = {"", "", 0};
 	const char *effect;
 	enum event_effect known;
 	uint64_t hit = 0;

@@ -10,7 +10,7 @@ umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 build=${FEALTY_BUILD:-$top/build-quickstart}
-keep=
+keep=''
 case ${1-} in
 '') ;;
 --keep) keep=1 ;;
@@ -41,10 +41,10 @@ cleanup() {
 	rm -rf "$dir"
 }
 trap cleanup EXIT
-trap 'keep=; exit 130' INT TERM HUP
+trap 'keep=""; exit 130' INT TERM HUP
 
 die() {
-	keep=
+	keep=''
 	echo "FAILED: $*" >&2
 	for log in "$dir"/*.log; do
 		[ -s "$log" ] || continue
@@ -107,7 +107,139 @@ export FEALTY_CREDENTIAL_FILE="$dir/a/keys/admin.credential"
 said "authd runs at $FEALTY_URL with a private PostgreSQL;" \
     "devices at 127.0.0.1:${listener##*:}"
 
-# --- who is who -----------------------------------------------------------
-"$ctl" caller create line1 --role station --credential-out \
-    "$dir/station.credential" >"$dir/ctl.log" 2>&1 || die "caller create"
-said "station line1 has a credential"
+
+# --- gateway, order, devices ----------------------------------------------
+# The gateway listens before the burn, so that the records can name its port.
+run_ctl() { "$ctl" "$@" >>"$dir/authctl.log" 2>&1 || die "authctl $1 $2"; }
+
+run_ctl caller create line1 --role station \
+    --credential-out "$dir/station.credential"
+run_ctl caller create hub1 --role gateway --audiences hub \
+    --credential-out "$dir/gateway.credential"
+said "callers made: station line1, gateway hub1 (credentials in 0600 files)"
+
+"$gateway" --url "$FEALTY_URL" --credential-file "$dir/gateway.credential" \
+    --audience hub --listen 127.0.0.1:0 >"$dir/gateway.out" \
+    2>"$dir/gateway.log" &
+pids+=($!)
+until_true 30 grep -q '^listening ' "$dir/gateway.out" ||
+    die "the gateway does not listen"
+hub=$(sed -n 's/^listening //p' "$dir/gateway.out")
+run_ctl audience set hub "$hub"
+said "gateway of audience hub listens at $hub"
+
+run_ctl order create first --model m1 --quantity 3 --expires 24h \
+    --peers hub --stations line1 --serial-pattern 'SN[0-9]{4}' \
+    --device-id '{model}-{n:3}'
+said "production order first: 3 devices of model m1, serials SN0000 to SN9999"
+
+if "$tool" burn --order first --serial bad --target "file:$dir/burned" \
+    --journal "$dir/journal" --credential-file "$dir/station.credential" \
+    >"$dir/burn.log" 2>&1; then
+	die "a wrong serial number was burned"
+fi
+grep -q serial_refused "$dir/burn.log" ||
+    grep -q "does not match" "$dir/burn.log" || die "no reason for the refusal"
+said "a bad scan was refused before a number was reserved"
+
+mkdir -m 700 "$dir/burned"
+for n in 1 2 3; do
+	"$tool" burn --order first --serial "SN000$n" \
+	    --target "file:$dir/burned" --journal "$dir/journal" \
+	    --credential-file "$dir/station.credential" \
+	    >"$dir/burn.log" 2>&1 || die "burn of SN000$n"
+	said "SN000$n burned: written, read back, proven, confirmed as m1-00$n"
+done
+[ "$("$ctl" device list --state active --json | jq '.devices | length')" \
+    = 3 ] || die "three devices are not active"
+
+# --- tokens and sessions --------------------------------------------------
+tls=(- 1.3 1.3 1.2)
+dev() { # N ARGUMENT...: device N speaks
+	local n=$1
+	shift
+	"$device" --record "$dir/burned/m1-00$n.cbor" --tls "${tls[n]}" "$@"
+}
+for n in 1 2 3; do
+	dev "$n" token >"$dir/token$n" 2>"$dir/device$n.log" ||
+	    die "no token for m1-00$n"
+	said "m1-00$n got a token over TLS ${tls[n]} PSK, no certificate involved"
+done
+session=()
+for n in 1 2 3; do
+	dev "$n" connect --audience hub --token "$(cat "$dir/token$n")" \
+	    --hold >"$dir/session$n" 2>>"$dir/device$n.log" &
+	pids+=($!)
+	session[n]=$!
+	until_true 20 grep -q '^OK ' "$dir/session$n" ||
+	    die "the gateway did not accept m1-00$n"
+	said "m1-00$n connected to the gateway (TLS ${tls[n]}):" \
+	    "$(head -n 1 "$dir/session$n")"
+done
+
+# --- revocation -----------------------------------------------------------
+"$ctl" revoke device:m1-002 --reason "shown by the quickstart" \
+    >"$dir/revoke.out" 2>"$dir/authctl.log" || die "authctl revoke"
+said "authctl revoke device:m1-002: $(tr '\n' ';' <"$dir/revoke.out")"
+
+until_true 20 grep -q '^CLOSED ' "$dir/session2" ||
+    die "the gateway kept the revoked session"
+said "the gateway closed its session:" \
+    "$(grep '^CLOSED ' "$dir/session2")"
+
+# The token of the revoked device, which has minutes to live, as the gateway
+# asks about it and as an operator asks why.
+answer=$(curl -s -H "Authorization: Bearer $(cat "$dir/gateway.credential")" \
+    --data-urlencode "token@$dir/token2" "$FEALTY_URL/oauth2/introspect")
+[ "$(jq -r .active <<<"$answer")" = false ] || die "the token still counts"
+said "its token is refused: $answer"
+"$ctl" explain - --json <"$dir/token2" >"$dir/explain" 2>"$dir/authctl.log" ||
+    die "authctl explain"
+[ "$(jq -r .accepted "$dir/explain")" = false ] || die "explain disagrees"
+said "authctl explain: $(jq -r '.code + ": " + .reason' "$dir/explain")"
+
+if dev 2 token >"$dir/none" 2>"$dir/refused"; then
+	die "the revoked device got a token"
+fi
+grep -q device_revoked "$dir/refused" || die "no reason for the refusal"
+said "its token request is refused: $(grep -o '{.*' "$dir/refused")"
+
+if dev 2 connect --audience hub >"$dir/none" 2>"$dir/handshake"; then
+	die "the revoked device connected"
+fi
+refused='handshake refused device=m1-002 code=device_revoked'
+until_true 20 grep -q "$refused" "$dir/gateway.log" ||
+    die "the gateway's log does not say why"
+said "its next handshake fails; the gateway's log:" \
+    "$(grep -o "$refused.*" "$dir/gateway.log" | tail -n 1)"
+
+for n in 1 3; do
+	kill -0 "${session[n]}" 2>/dev/null && ! grep -q CLOSED \
+	    "$dir/session$n" || die "the session of m1-00$n ended"
+	dev "$n" token >"$dir/token$n" 2>>"$dir/device$n.log" ||
+	    die "no new token for m1-00$n"
+	dev "$n" connect --audience hub --token "$(cat "$dir/token$n")" \
+	    >"$dir/again$n" 2>>"$dir/device$n.log" ||
+	    die "m1-00$n cannot connect any more"
+	said "m1-00$n goes on: session open, new token, new handshake," \
+	    "$(cat "$dir/again$n")"
+done
+
+mark=$begun
+said "all of it was seen"
+if [ -n "$keep" ]; then
+	cat <<-TALK
+
+	Left running; its files are in $dir. To talk to it:
+	  export FEALTY_URL=$FEALTY_URL
+	  export FEALTY_CREDENTIAL_FILE=$FEALTY_CREDENTIAL_FILE
+	  $ctl device list
+	  $ctl explain m1-002
+	  $ctl device suspend m1-001
+	  $device --record $dir/burned/m1-001.cbor token
+	  tail -f $dir/gateway.log
+	To end it:
+	  kill ${pids[*]}; rm -r $dir
+	TALK
+	disown -a
+fi
