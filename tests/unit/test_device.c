@@ -9,6 +9,7 @@
 #include <fealty/device.h>
 #include <fealty/device_openssl.h>
 #include "lib/base/b64url.h"
+#include "lib/jose/assertion.h"
 
 #define PORT (&fealty_device_port_openssl)
 
@@ -56,8 +57,8 @@ golden(size_t i, uint8_t mem[4096], struct fealty_record *r)
 
 	assert_int_equal(
 	    hex_decode_exact(hex, strlen(hex), mem, strlen(hex) / 2), ERR_OK);
-	assert_int_equal(fealty_record_read(mem, strlen(hex) / 2, r),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_record_read(mem, strlen(hex) / 2, r), FEALTY_OK);
 }
 
 static void
@@ -74,7 +75,7 @@ bare(json_t *v, uint8_t root[32], struct fealty_record *r)
 /* The function a firmware calls for that purpose, where there is one. */
 static enum fealty_status
 named(const struct fealty_record *r, const char *purpose, const char *context,
-      uint8_t out[32])
+    uint8_t out[32])
 {
 	static const char *const tls[] = {
 	    [FEALTY_TLS13] = "tls13-psk",
@@ -87,8 +88,8 @@ named(const struct fealty_record *r, const char *purpose, const char *context,
 
 	for (i = 0; i < 4; i++) {
 		if (strcmp(tls[i], purpose) == 0)
-			return fealty_psk(PORT, r, &peer, (enum fealty_tls)i,
-					  out);
+			return fealty_psk(
+			    PORT, r, &peer, (enum fealty_tls)i, out);
 	}
 	if (strcmp(purpose, "payload") == 0)
 		return fealty_payload_key(PORT, r, context, out);
@@ -111,11 +112,11 @@ key_schedule_gives_the_vectors(void **state)
 		context = str(v, "context");
 		key_of(str(v, "key"), want);
 		assert_int_equal(fealty_derive(PORT, &r, str(v, "purpose"),
-					       context, strlen(context), got),
-				 FEALTY_OK);
+				     context, strlen(context), got),
+		    FEALTY_OK);
 		assert_memory_equal(got, want, 32);
-		assert_int_equal(named(&r, str(v, "purpose"), context, got),
-				 FEALTY_OK);
+		assert_int_equal(
+		    named(&r, str(v, "purpose"), context, got), FEALTY_OK);
 		assert_memory_equal(got, want, 32);
 	}
 	assert_true(i > 0);
@@ -137,12 +138,12 @@ proof_gives_the_vectors(void **state)
 		hex = str(v, "challenge");
 		assert_true(strlen(hex) <= 128);
 		assert_int_equal(hex_decode_exact(hex, strlen(hex), challenge,
-						  strlen(hex) / 2),
-				 ERR_OK);
+				     strlen(hex) / 2),
+		    ERR_OK);
 		key_of(str(v, "answer"), want);
 		assert_int_equal(fealty_proof(PORT, &r, str(v, "what"),
-					      challenge, strlen(hex) / 2, got),
-				 FEALTY_OK);
+				     challenge, strlen(hex) / 2, got),
+		    FEALTY_OK);
 		assert_memory_equal(got, want, 32);
 	}
 	assert_true(i > 0);
@@ -158,29 +159,29 @@ out_of_range_arguments_give_no_key(void **state)
 	(void)state;
 	golden(0, mem, &r);
 	memset(out, 0xaa, sizeof(out));
-	assert_int_equal(fealty_derive(PORT, &r, "", NULL, 0, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_derive(PORT, &r, "", NULL, 0, out), FEALTY_E_ARG);
 	assert_memory_equal(out, zero, 32);
 	assert_int_equal(
 	    fealty_derive(PORT, &r, "0123456789abcdef", NULL, 0, out),
 	    FEALTY_E_ARG);
-	assert_int_equal(fealty_derive(PORT, &r, "proof", big, 65, out),
-			 FEALTY_E_ARG);
-	assert_int_equal(fealty_psk(PORT, &r, NULL, FEALTY_TLS13, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_derive(PORT, &r, "proof", big, 65, out), FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_psk(PORT, &r, NULL, FEALTY_TLS13, out), FEALTY_E_ARG);
 	assert_int_equal(fealty_payload_key(PORT, &r, "", out), FEALTY_E_ARG);
 	memset(out, 0xaa, sizeof(out));
-	assert_int_equal(fealty_proof(PORT, &r, "burn", big, 0, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_proof(PORT, &r, "burn", big, 0, out), FEALTY_E_ARG);
 	assert_memory_equal(out, zero, 32);
-	assert_int_equal(fealty_proof(PORT, &r, "burn", big, 65, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_proof(PORT, &r, "burn", big, 65, out), FEALTY_E_ARG);
 	assert_int_equal(fealty_proof(PORT, &r, "", big, 8, out), FEALTY_E_ARG);
-	assert_int_equal(fealty_proof(PORT, &r, "burnburnb", big, 8, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_proof(PORT, &r, "burnburnb", big, 8, out), FEALTY_E_ARG);
 	memset(&r, 0, sizeof(r));
-	assert_int_equal(fealty_derive(PORT, &r, "proof", NULL, 0, out),
-			 FEALTY_E_ARG);
+	assert_int_equal(
+	    fealty_derive(PORT, &r, "proof", NULL, 0, out), FEALTY_E_ARG);
 }
 
 /* Decoded and its HS256 checked by libjwt under the vectors' way to K. */
@@ -190,8 +191,8 @@ check_jwt(const struct fealty_record *r, const char *text)
 	uint8_t key[32];
 	jwt_t *jwt = NULL;
 
-	assert_int_equal(fealty_derive(PORT, r, "assertion", NULL, 0, key),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_derive(PORT, r, "assertion", NULL, 0, key), FEALTY_OK);
 	assert_int_equal(jwt_decode(&jwt, text, key, sizeof(key)), 0);
 	assert_int_equal(jwt_get_alg(jwt), JWT_ALG_HS256);
 	assert_string_equal(jwt_get_header(jwt, "typ"), "JWT");
@@ -233,8 +234,8 @@ assertion_with_clock_is_read_by_libjwt(void **state)
 		assert_int_equal(jwt_get_grant_int(jwt, "exp"), 1795000060);
 		assert_null(jwt_get_grant(jwt, "nonce"));
 		assert_int_equal(fealty_text_copy(&r.peers[0].identity,
-						  identity, sizeof(identity)),
-				 FEALTY_OK);
+				     identity, sizeof(identity)),
+		    FEALTY_OK);
 		assert_string_equal(jwt_get_header(jwt, "kid"), identity);
 		jwt_free(jwt);
 	}
@@ -252,13 +253,52 @@ assertion_without_clock_carries_the_nonce(void **state)
 
 	(void)state;
 	golden(0, mem, &r);
-	assert_int_equal(fealty_assertion(PORT, &r, &a, out, sizeof(out), &len),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_assertion(PORT, &r, &a, out, sizeof(out), &len), FEALTY_OK);
 	jwt = check_jwt(&r, out);
 	assert_string_equal(jwt_get_grant(jwt, "nonce"), a.nonce);
 	assert_int_equal(jwt_get_grant_int(jwt, "iat"), -1); /* none */
 	assert_int_equal(jwt_get_grant_int(jwt, "exp"), -1);
 	jwt_free(jwt);
+}
+
+/* The authority's reader takes it, within its time and for its issuer. */
+static void
+assertion_is_taken_by_the_authority_within_its_time(void **state)
+{
+	static const char *const aud[] = {"https://fealty.example"};
+	static const char *const other[] = {"https://other.example"};
+	struct fealty_assertion a = {.now = 1795000000, .life = 60};
+	struct fealty_record r;
+	struct assertion got;
+	struct key32 key;
+	char out[FEALTY_ASSERTION_SIZE], identity[PSKID_LEN + 1];
+	uint8_t mem[4096];
+	size_t len;
+
+	(void)state;
+	golden(0, mem, &r);
+	assert_int_equal(
+	    fealty_derive(PORT, &r, "assertion", NULL, 0, key.b), FEALTY_OK);
+	assert_int_equal(
+	    fealty_assertion(PORT, &r, &a, out, sizeof(out), &len), FEALTY_OK);
+	assert_int_equal(assertion_identity(out, len, identity, NULL), ERR_OK);
+	assert_int_equal(memcmp(identity, r.peers[0].identity.p, PSKID_LEN), 0);
+	assert_int_equal(
+	    assertion_verify(out, len, &key, aud, 1, a.now + 59, &got, NULL),
+	    ERR_OK);
+	assert_string_equal(got.device_id, "sn-000001");
+	assert_int_equal(got.exp, a.now + 60);
+	assert_int_equal(
+	    assertion_verify(out, len, &key, aud, 1, a.now + 60, &got, NULL),
+	    ERR_ASSERTION_TIME);
+	assert_int_equal(
+	    assertion_verify(out, len, &key, other, 1, a.now, &got, NULL),
+	    ERR_ASSERTION_AUDIENCE);
+	key.b[0] ^= 1;
+	assert_int_equal(
+	    assertion_verify(out, len, &key, aud, 1, a.now, &got, NULL),
+	    ERR_ASSERTION_SIGNATURE);
 }
 
 static void
@@ -320,8 +360,7 @@ assertion_refuses_what_authd_would_or_json_breaks(void **state)
 		assert_int_equal(out[0], '\0');
 	}
 	golden(1, mem, &r); /* has no peer "authority" */
-	assert_int_equal(
-	    fealty_assertion(PORT, &r,
+	assert_int_equal(fealty_assertion(PORT, &r,
 			     &(struct fealty_assertion){.now = 1, .life = 1},
 			     out, sizeof(out), &len),
 	    FEALTY_E_PEER);
@@ -364,8 +403,8 @@ longest_assertion_fits_and_no_smaller_buffer_overflows(void **state)
 	assert_int_equal(len, 0); /* written only on success */
 	out = malloc(need + 1);
 	assert_non_null(out);
-	assert_int_equal(fealty_assertion(PORT, &r, &a, out, need + 1, &len),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_assertion(PORT, &r, &a, out, need + 1, &len), FEALTY_OK);
 	assert_int_equal(len, need);
 	free(out);
 }
@@ -377,7 +416,7 @@ struct failing {
 
 static int
 failing_hmac(void *ctx, const uint8_t *key, size_t keylen, const uint8_t *msg,
-	     size_t len, uint8_t out[32])
+    size_t len, uint8_t out[32])
 {
 	struct failing *f = ctx;
 
@@ -425,18 +464,18 @@ failing_port_at_any_call_gives_nothing(void **state)
 	for (n = 0; n < 2; n++) {
 		f.left = n;
 		assert_int_equal(fealty_proof(&port, &r, "burn", "c", 1, key),
-				 FEALTY_E_PORT);
+		    FEALTY_E_PORT);
 		assert_memory_equal(key, zero, 32);
 	}
 	f.left = 0;
 	assert_int_equal(fealty_psk(&port, &r, &r.peers[0], FEALTY_TLS12, key),
-			 FEALTY_E_PORT);
+	    FEALTY_E_PORT);
 	assert_memory_equal(key, zero, 32);
 }
 
 static int
 hardware_hmac(void *ctx, const uint8_t *key, size_t keylen, const uint8_t *msg,
-	      size_t len, uint8_t out[32])
+    size_t len, uint8_t out[32])
 {
 	if (key == NULL) {
 		key = ctx;
@@ -454,17 +493,17 @@ key_kept_in_hardware_gives_the_same_answers(void **state)
 
 	(void)state;
 	golden(0, mem, &r);
-	assert_int_equal(fealty_proof(PORT, &r, "rotate", "c", 1, soft),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_proof(PORT, &r, "rotate", "c", 1, soft), FEALTY_OK);
 	memcpy(root, r.key, 32);
 	port.ctx = root;
 	r.key = NULL;
-	assert_int_equal(fealty_proof(&port, &r, "rotate", "c", 1, hard),
-			 FEALTY_OK);
+	assert_int_equal(
+	    fealty_proof(&port, &r, "rotate", "c", 1, hard), FEALTY_OK);
 	assert_memory_equal(soft, hard, 32);
 	/* and the host's port has no such key */
-	assert_int_equal(fealty_proof(PORT, &r, "rotate", "c", 1, hard),
-			 FEALTY_E_PORT);
+	assert_int_equal(
+	    fealty_proof(PORT, &r, "rotate", "c", 1, hard), FEALTY_E_PORT);
 }
 
 static void
@@ -490,6 +529,8 @@ main(void)
 	    cmocka_unit_test(out_of_range_arguments_give_no_key),
 	    cmocka_unit_test(assertion_with_clock_is_read_by_libjwt),
 	    cmocka_unit_test(assertion_without_clock_carries_the_nonce),
+	    cmocka_unit_test(
+		assertion_is_taken_by_the_authority_within_its_time),
 	    cmocka_unit_test(no_two_assertions_have_the_same_jti),
 	    cmocka_unit_test(assertion_refuses_what_authd_would_or_json_breaks),
 	    cmocka_unit_test(
