@@ -30,7 +30,7 @@ is_no_token(enum err e)
 }
 
 static enum err
-revoke(struct req *r, const char *identity)
+revoke_token(struct req *r, const char *identity)
 {
 	const char *token;
 	enum err e;
@@ -49,11 +49,11 @@ revoke(struct req *r, const char *identity)
 enum err
 api_revoke(struct req *r)
 {
-	return revoke(r, NULL);
+	return revoke_token(r, NULL);
 }
 
 enum err
 api_revoke_psk(struct req *r)
 {
-	return revoke(r, r->conn->identity);
+	return revoke_token(r, r->conn->identity);
 }

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <jansson.h>
 #include <microhttpd.h>
 #include "authd/core/core.h"
 #include "authd/http/form.h"
