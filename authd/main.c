@@ -22,7 +22,6 @@
 #include "authd/store/store.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
-#include "lib/wire/wire.h"
 
 #define TICK_MS 100
 #define CHECK_MS 1000
@@ -273,7 +272,7 @@ main(int argc, char **argv)
 	enum err e;
 
 	secret_harden_process();
-	wire_init();
+	http_init();
 	a.api_fd = a.device_fd = -1;
 	if (config_read(argc, argv, &a.conf, &d) != ERR_OK) {
 		(void)fprintf(stderr, "authd: %s\n", d.text);

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include <jansson.h>
 #include "authd/http/request.h"
 #include "lib/wire/burn.h"
 #include "lib/wire/registry.h"

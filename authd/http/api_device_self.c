@@ -1,4 +1,3 @@
-#include <jansson.h>
 #include "authd/http/request.h"
 #include "lib/wire/burn.h"
 

@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include <jansson.h>
 #include "authd/http/request.h"
 #include "lib/wire/feed.h"
 #include "lib/wire/registry.h"

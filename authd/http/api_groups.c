@@ -1,6 +1,5 @@
 #include <stdlib.h>
 
-#include <jansson.h>
 #include "authd/http/request.h"
 #include "lib/base/parse.h"
 #include "lib/wire/registry.h"

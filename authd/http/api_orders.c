@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include "authd/http/request.h"
 #include "lib/wire/registry.h"
 

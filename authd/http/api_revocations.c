@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include "authd/http/server.h"
 #include "lib/wire/feed.h"
 

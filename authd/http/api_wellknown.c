@@ -1,7 +1,7 @@
-#include <jansson.h>
 #include <stdio.h>
 
 #include "authd/http/server.h"
+#include "lib/wire/wire.h"
 
 enum err api_jwks(struct req *);
 enum err api_metadata(struct req *);

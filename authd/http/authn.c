@@ -5,6 +5,7 @@
 
 #include "authd/http/device_tls.h"
 #include "authd/http/server.h"
+#include "lib/base/parse.h"
 
 #define SECRET_MAX 255
 
@@ -84,10 +85,8 @@ from_header(struct req *r, struct presented *p)
 		return ERR_OK;
 	p->methods++;
 	if (strncasecmp(h, "Bearer ", 7) == 0) {
-		if (strlen(h + 7) > SECRET_MAX)
-			return ERR_CREDENTIAL;
-		(void)strcpy(p->secret, h + 7);
-		return ERR_OK;
+		return copy_str(p->secret, sizeof(p->secret), h + 7) ==
+		    ERR_OK ? ERR_OK : ERR_CREDENTIAL;
 	}
 	if (strncasecmp(h, "Basic ", 6) == 0 &&
 	    (r->route->flags & ROUTE_OAUTH) != 0)
@@ -111,11 +110,9 @@ from_form(struct req *r, struct presented *p)
 	if (e != ERR_OK || secret == NULL)
 		return e;
 	p->methods++;
-	if (id == NULL || strlen(id) > SECRET_MAX ||
-	    strlen(secret) > SECRET_MAX)
+	if (id == NULL || copy_str(p->name, sizeof(p->name), id) != ERR_OK ||
+	    copy_str(p->secret, sizeof(p->secret), secret) != ERR_OK)
 		return ERR_CREDENTIAL;
-	(void)strcpy(p->name, id);
-	(void)strcpy(p->secret, secret);
 	return ERR_OK;
 }
 

@@ -14,6 +14,9 @@
 struct core;
 struct http;
 
+/* Once, first of all in main: what is parsed is wiped when freed. */
+void http_init(void);
+
 #define HTTP_HOST_MAX 63
 /*
  * A bound socket for "ADDRESS:PORT" ("[V6]:PORT"; port 0: any). Nobody can

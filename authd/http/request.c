@@ -1,7 +1,6 @@
 #include "authd/http/request.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

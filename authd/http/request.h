@@ -3,11 +3,11 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include <jansson.h>
 #include <microhttpd.h>
 #include "authd/core/core.h"
 #include "authd/http/form.h"
 #include "authd/http/route.h"
+#include "lib/wire/wire.h"
 
 /*
  * A connection, and the one request it carries at a time. An event loop owns

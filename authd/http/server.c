@@ -15,6 +15,7 @@
 #include "authd/http/reply.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/wire/wire.h"
 
 #define CONN_MEMORY ((size_t)32 << 10)
 #define TLS_FILE_MAX ((size_t)256 << 10)
@@ -35,6 +36,12 @@ now_us(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+void
+http_init(void)
+{
+	wire_init();
 }
 
 /* ---- from the event loop to a worker and back ---- */
