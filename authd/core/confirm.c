@@ -1,0 +1,202 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/crypt/kdf.h"
+
+struct confirming {
+	const char *device_id;
+	const struct confirm *req;
+	struct device device;
+};
+
+static enum err
+proof_suffices(const struct order *o, enum proof proof, struct detail *d)
+{
+	if (proof == PROOF_DEVICE ||
+	    (proof == PROOF_MEDIUM && o->min_proof == PROOF_MEDIUM))
+		return ERR_OK;
+	detail_set(d, "proof: this order demands \"%s\"",
+	    proof_name(o->min_proof));
+	return ERR_PROOF;
+}
+
+static enum err
+check_answer(struct txn *tx, const struct device *dev,
+    const struct confirm *req)
+{
+	struct device_key_row *row = calloc(1, sizeof(*row));
+	struct model_row *model = calloc(1, sizeof(*model));
+	unsigned char want[32] = {0};
+	struct key32 k = {{0}};
+	enum err e;
+
+	e = row == NULL || model == NULL ? ERR_NOMEM :
+	    store_device_key_get(tx->st, dev->dn, dev->epoch, row);
+	if (e == ERR_OK && row->data_key == 0)
+		e = store_model_get(tx->st, dev->model, model);
+	if (e == ERR_NOT_FOUND)
+		e = ERR_INTERNAL;
+	if (e == ERR_OK)
+		e = device_root(tx->call->core, tx->st,
+		    tx->call->tenant->name, dev, row, model, &k);
+	if (e == ERR_OK)
+		e = kdf_proof(&k, dev->device_id, dev->epoch, "burn",
+		    req->challenge, CHALLENGE_LEN, want);
+	if (e == ERR_OK && !ct_equal(want, req->answer, sizeof(want)))
+		e = ERR_PROOF;
+	key32_wipe(&k);
+	wipe(want, sizeof(want));
+	free(row);
+	free(model);
+	return e;
+}
+
+/* Whose turn it is: the station that holds the key, of this epoch. */
+static enum err
+may_confirm(struct txn *tx, const struct confirming *c)
+{
+	const struct device *dev = &c->device;
+	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
+	    dev->epoch, tx->call->caller->number};
+	uint64_t station = 0;
+	enum err e;
+
+	if (dev->state != DEV_BURNING && dev->state != DEV_ACTIVE)
+		return dev->state == DEV_RESERVED ? ERR_WRONG_STATE :
+		    device_state_refusal(dev->state);
+	e = store_device_station(tx->st, dev->dn, &station);
+	if (e != ERR_OK)
+		return e;
+	if (station != tx->call->caller->number)
+		return ERR_STATION;
+	if (c->req->epoch != dev->epoch)
+		return ERR_WRONG_STATE;
+	return challenge_check(tx->call->core, &about, c->req->challenge);
+}
+
+static enum err
+find_device(struct txn *tx, struct confirming *c, struct order *o)
+{
+	struct device *dev = &c->device;
+	enum err e;
+
+	e = store_device_by_id(tx->st, c->device_id, dev);
+	if (e == ERR_OK)
+		e = store_device_get(tx->st, dev->dn, dev); /* locked */
+	if (e != ERR_OK)
+		return e;
+	dev->tenant = tx->call->tenant->number;
+	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
+	    (unsigned long long)dev->dn);
+	return store_order_get(tx->st, dev->order, o);
+}
+
+static enum err
+confirm_txn(struct txn *tx)
+{
+	struct confirming *c = tx->arg;
+	struct device *dev = &c->device;
+	struct order o;
+	enum err e;
+
+	e = find_device(tx, c, &o);
+	if (e == ERR_OK && (tx->call->caller->role != ROLE_STATION ||
+	    !order_has_station(&o, tx->call->caller->name)))
+		e = ERR_STATION;
+	if (e == ERR_OK)
+		e = may_confirm(tx, c);
+	if (e == ERR_OK)
+		e = proof_suffices(&o, c->req->proof, &tx->call->detail);
+	if (e == ERR_OK)
+		e = check_answer(tx, dev, c->req);
+	if (e != ERR_OK || dev->state == DEV_ACTIVE)
+		return e; /* a repeated confirmation changes nothing */
+	dev->state = DEV_ACTIVE;
+	dev->proof = c->req->proof;
+	e = store_device_update(tx->st, dev);
+	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
+}
+
+enum err
+core_confirm(struct core_call *call, const char *device_id,
+    const struct confirm *req, struct device *out)
+{
+	struct confirming c = {.device_id = device_id, .req = req};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "device.confirm", .object_kind = "device", .arg = &c};
+	enum err e;
+
+	if (!name_is_device_id(device_id))
+		return ERR_NOT_FOUND;
+	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
+	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u proof %s",
+	    req->epoch, proof_name(req->proof));
+	e = txn_run(&tx, confirm_txn);
+	if (e == ERR_OK)
+		*out = c.device;
+	return e;
+}
+
+/* An admin may always; a station what is its own. */
+static enum err
+may_void(struct txn *tx, const struct order *o, const struct device *dev)
+{
+	const struct caller *who = tx->call->caller;
+	uint64_t station = 0;
+	enum err e;
+
+	if (who->role == ROLE_ADMIN)
+		return ERR_OK;
+	if (who->role != ROLE_STATION || !order_has_station(o, who->name))
+		return ERR_STATION;
+	e = store_device_station(tx->st, dev->dn, &station);
+	if (e == ERR_OK && station != 0 && station != who->number)
+		e = ERR_STATION;
+	return e;
+}
+
+static enum err
+void_txn(struct txn *tx)
+{
+	struct confirming *c = tx->arg;
+	struct device *dev = &c->device;
+	struct order o;
+	enum err e;
+
+	e = find_device(tx, c, &o);
+	if (e == ERR_OK)
+		e = may_void(tx, &o, dev);
+	if (e == ERR_OK && dev->state != DEV_RESERVED &&
+	    dev->state != DEV_BURNING)
+		e = ERR_WRONG_STATE;
+	if (e != ERR_OK)
+		return e;
+	dev->state = DEV_VOID;
+	e = store_device_update(tx->st, dev);
+	if (e == ERR_OK)
+		e = store_order_give_back(tx->st, o.name);
+	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
+}
+
+enum err
+core_void(struct core_call *call, const char *device_id, const char *reason,
+    struct device *out)
+{
+	struct confirming c = {.device_id = device_id};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "device.void", .object_kind = "device", .arg = &c};
+	enum err e;
+
+	if (!name_is_device_id(device_id))
+		return ERR_NOT_FOUND;
+	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
+	(void)snprintf(tx.note, sizeof(tx.note), "%s",
+	    reason == NULL ? "" : reason);
+	e = txn_run(&tx, void_txn);
+	if (e == ERR_OK)
+		*out = c.device;
+	return e;
+}

@@ -1,0 +1,321 @@
+#ifndef CORE_CORE_INTERNAL_H
+#define CORE_CORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "authd/core/core.h"
+#include "authd/store/store.h"
+#include "lib/crypt/pskid.h"
+#include "lib/crypt/seal.h"
+#include "lib/crypt/signer.h"
+#include "lib/revoke/revset.h"
+#include "lib/revoke/token_cache.h"
+
+/*
+ * What the files of authd/core share. Ownership: struct core owns all; the
+ * tenants live as long as it does. Locks are leaves: none is held while
+ * another is taken or while the store is asked.
+ */
+#define CORE_READY_MS 2000   /* a confirmation counts for so long */
+#define CORE_CONFIRM_MS 500  /* how often the follower confirms */
+#define CORE_AHEAD_MS 500    /* how long a call waits for the follower */
+#define CORE_ACQUIRE_MS 2000 /* how long for a session */
+#define CORE_KEYS_MAX 64     /* secret keys of one tenant */
+#define CORE_PAGE 500	     /* events read at a time */
+#define NONCE_LIFE 300
+#define CHALLENGE_LIFE 3600
+
+/* ---- keys ---- */
+struct keyring;
+enum err keyring_open(const char *kek_file, struct keyring **out,
+    struct detail *d) MUST_CHECK;
+void keyring_close(struct keyring **k);
+/*
+ * Sees to it that seals of the tenant can be made, in a transaction of its
+ * own; call before the transaction that seals.
+ */
+enum err keyring_prepare(struct core *c, uint32_t tenant) MUST_CHECK;
+/*
+ * Seals under the tenant's present data key, whose number goes to *number.
+ * ERR_CONFLICT when keyring_prepare has to run again.
+ */
+enum err keyring_seal(struct core *c, const struct seal_row *row,
+    const struct key32 *plain, unsigned char out[SEALED_MAX], size_t *outlen,
+    uint64_t *number) MUST_CHECK;
+/* Unseals under data key number, read through st when it is not known. */
+enum err keyring_unseal(struct core *c, struct store *st,
+    const struct seal_row *row, uint64_t number, const unsigned char *sealed,
+    size_t len, struct key32 *out) MUST_CHECK;
+/*
+ * A new data key within the caller's transaction, with uses of it handed
+ * out to the caller; *key is wiped by the caller. ERR_EXISTS.
+ */
+enum err keyring_make(struct core *c, struct store *st, uint32_t tenant,
+    uint64_t number, uint64_t uses, struct key32 *key) MUST_CHECK;
+/* One key of the authority or of a tenant, sealed under data key dk. */
+struct new_secret {
+	const char *purpose;
+	const char *kid; /* NULL: "1", or the thumbprint of an ES256 key */
+	int es256;
+};
+enum err secret_key_make(struct store *st, uint32_t tenant,
+    const struct new_secret *what, uint64_t dk_number,
+    const struct key32 *dk) MUST_CHECK;
+enum err secret_key_open(struct core *c, struct store *st, uint32_t tenant,
+    const struct secret_key_row *row, struct key32 *out) MUST_CHECK;
+
+/* The keys of tenant 0. Constant once loaded. */
+struct authority {
+	uint32_t n; /* identity keys */
+	uint8_t kid[IDENTITY_KEYS_MAX];
+	struct key32 id_key[IDENTITY_KEYS_MAX];
+	struct key32 own[IDENTITY_KEYS_MAX]; /* Kid_a of "authority" */
+	struct key32 nonce;
+	struct key32 challenge;
+};
+enum err authority_load(struct core *c, struct detail *d) MUST_CHECK;
+void authority_wipe(struct authority *a);
+/* The identity of a device at an audience of its tenant. */
+enum err identity_make(const struct core *c, uint32_t tenant, uint64_t dn,
+    uint32_t epoch, const char *audience, char out[PSKID_LEN + 1])
+    MUST_CHECK;
+/* ERR_IDENTITY unless this authority made it for that audience. */
+enum err identity_open(const struct core *c, uint32_t tenant,
+    const char *audience, const char *identity, size_t len,
+    struct pskid *out) MUST_CHECK;
+/* For "authority", of any tenant. */
+enum err identity_open_own(const struct core *c, const char *identity,
+    size_t len, struct pskid *out) MUST_CHECK;
+
+/* ---- tenants ---- */
+struct core_tenant {
+	uint32_t number;
+	name_t name;
+	char issuer[ISSUER_MAX + 1];
+	char endpoint[ISSUER_MAX + 16]; /* of tokens */
+	struct signer *signer;
+	struct jwks *jwks;
+	struct buf jwks_text;
+	struct revset *revset;
+	/*
+	 * Up to where the follower is about to empty the caches; ahead of
+	 * the published position while it works.
+	 */
+	_Atomic uint64_t applying;
+	struct core_tenant *next_name, *next_number;
+};
+#define TENANT_BUCKETS 1024
+struct tenants {
+	pthread_mutex_t load; /* one loader at a time */
+	_Atomic(struct core_tenant *) by_name[TENANT_BUCKETS];
+	_Atomic(struct core_tenant *) by_number[TENANT_BUCKETS];
+};
+struct core_tenant *tenant_by_number(struct core *c, uint32_t number);
+/* Loads a tenant that is not in memory yet and brings it up to its head. */
+enum err tenant_load(struct core *c, struct store *st,
+    const struct tenant_head *head) MUST_CHECK;
+void tenants_free(struct core *c);
+/*
+ * Makes a tenant with its keys, and its first admin when hash is not NULL,
+ * in one transaction. ERR_EXISTS.
+ */
+enum err tenant_make(struct core *c, uint32_t number, const char *name,
+    const unsigned char hash[32], const struct core_call *call) MUST_CHECK;
+/* Reads what is new of a tenant and applies it. Follower or loader only. */
+enum err tenant_follow(struct core *c, struct store *st,
+    struct core_tenant *t, uint64_t head, uint64_t floor) MUST_CHECK;
+
+/* ---- the follower ---- */
+struct follower {
+	pthread_t thread;
+	int started;
+	pthread_mutex_t lock;
+	pthread_cond_t moved; /* a position was published, or stop */
+	int stop;
+	struct store *st;
+	int64_t next_confirm, next_expire; /* monotonic ms */
+	_Atomic int64_t fresh; /* monotonic ms of the last confirmation */
+	_Atomic uint64_t events;
+};
+enum err follower_start(struct core *c, struct detail *d) MUST_CHECK;
+void follower_stop(struct core *c);
+void follower_published(struct core *c);
+/* Waits at most ms for the tenant's published position to reach pos. */
+void follower_wait(struct core *c, const struct core_tenant *t, uint64_t pos,
+    int64_t ms);
+
+/* ---- devices in memory ---- */
+/* All that a device's authentication needs; K itself is not in it. */
+struct device_entry {
+	uint32_t tenant;
+	uint32_t epoch; /* of the keys */
+	struct device device;
+	char scope[256];
+	name_t peers[ORDER_PEERS_MAX];
+	uint32_t npeers;
+	uint64_t pos; /* of the snapshot it was read in */
+	int group_blocked, tenant_blocked;
+	struct key32 tls13, tls12, assertion; /* of "authority" */
+};
+struct device_cache;
+enum err device_cache_new(size_t entries, struct device_cache **out)
+    MUST_CHECK;
+void device_cache_free(struct device_cache **dc);
+int device_cache_get(struct device_cache *dc, int64_t now_ms,
+    uint32_t tenant, uint64_t dn, uint32_t epoch, struct device_entry *out);
+/* Keeps a copy unless an event since the entry's position speaks against. */
+void device_cache_put(struct device_cache *dc, int64_t now_ms,
+    const struct core_tenant *t, const struct device_entry *e);
+void device_cache_apply(struct device_cache *dc, uint32_t tenant,
+    const struct event *ev, size_t n);
+uint64_t device_cache_count(struct device_cache *dc);
+
+/*
+ * The device an identity names, fit to authenticate, and the position that
+ * holds for what it gets. The caller wipes *out, also after an error.
+ */
+enum err device_authenticate(struct core *c, const struct core_tenant *t,
+    const struct pskid *id, int may_block, struct device_entry *out,
+    uint64_t *pos) MUST_CHECK;
+/* As read or cached, fit or not (device_fit tells). */
+enum err device_lookup(struct core *c, const struct core_tenant *t,
+    const struct pskid *id, int may_block, struct device_entry *out,
+    uint64_t *pos) MUST_CHECK;
+enum err device_fit(const struct core_tenant *t, const struct device_entry *e,
+    uint64_t pos) MUST_CHECK;
+/* K. In a transaction of the tenant. */
+enum err device_root(struct core *c, struct store *st, const char *tenant_name,
+    const struct device *dev, const struct device_key_row *key,
+    const struct model_row *model, struct key32 *out) MUST_CHECK;
+
+/* ---- callers in memory ---- */
+struct callers;
+enum err callers_new(struct callers **out) MUST_CHECK;
+void callers_free(struct callers **cs);
+void callers_apply(struct callers *cs, uint32_t tenant,
+    const struct event *ev, size_t n);
+/* A new credential and its SHA-256. */
+enum err credential_make(struct secret *out, unsigned char hash[32])
+    MUST_CHECK;
+
+/* ---- transactions ---- */
+/*
+ * One decision: what it works on and what its audit row will say. fn may run
+ * several times (a lost race), so it sets what it writes from scratch.
+ */
+struct txn {
+	struct core_call *call;
+	struct store *st;
+	enum store_mode mode;
+	const char *action; /* NULL: no audit row */
+	const char *object_kind;
+	char object[NAME_MAX_LEN + 1];
+	char note[201];
+	uint64_t pos; /* of the event it appended; the caller waits for it */
+	void *arg;
+};
+/*
+ * Authorises the caller's tenant, then runs fn within a transaction; with an
+ * action, writes its audit row: of success in the same transaction, of a
+ * refusal in one of its own. ERR_WOULD_BLOCK without may_block.
+ */
+enum err txn_run(struct txn *tx, enum err (*fn)(struct txn *)) MUST_CHECK;
+/* Appends an event and remembers its position for the audit row. */
+enum err txn_event(struct txn *tx, struct event *e) MUST_CHECK;
+enum err txn_device_event(struct txn *tx, uint64_t dn,
+    enum event_effect effect) MUST_CHECK;
+/* The tenant's caller and no other's, still alive. */
+enum err call_check(struct core_call *call) MUST_CHECK;
+/* The session loop below txn_run, without audit, for any tenant. */
+enum err store_run(struct core *c, uint32_t tenant, enum store_mode mode,
+    enum err (*fn)(struct store *, void *), void *arg) MUST_CHECK;
+
+/* ---- shared pieces ---- */
+int order_has_station(const struct order *o, const char *name);
+/* Draws on the caller: admin or a station of the order, else ERR_STATION. */
+enum err order_for_station(struct txn *tx, const char *name,
+    struct order *out) MUST_CHECK;
+enum err device_peers(struct core *c, struct store *st, uint32_t tenant,
+    uint64_t dn, uint32_t epoch, const name_t *names, uint32_t n,
+    struct peer *out, uint32_t *nout) MUST_CHECK;
+enum err token_issue(struct core_call *call, const struct device_entry *e,
+    uint64_t pos, const struct token_request *req, struct token_answer *out)
+    MUST_CHECK;
+/* What of the request the device may have; ERR_TARGET, ERR_OAUTH_SCOPE. */
+enum err token_grant(const struct device_entry *e,
+    const struct token_request *req, struct token_claims *c) MUST_CHECK;
+enum err nonce_check(const struct core_call *call, const char *nonce,
+    int64_t *exp) MUST_CHECK;
+struct challenge_of {
+	uint32_t tenant;
+	uint64_t dn;
+	uint32_t epoch;
+	uint64_t station;
+};
+enum err challenge_make(const struct core *c, const struct challenge_of *o,
+    unsigned char out[CHALLENGE_LEN]) MUST_CHECK;
+enum err challenge_check(const struct core *c, const struct challenge_of *o,
+    const unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
+/*
+ * time(8) | random(8) | MAC(16): what this authority said, to whom (about),
+ * and when, without a row. label keeps the purposes apart.
+ */
+enum err stamp_make(const struct key32 *key, const char *label,
+    const void *about, size_t len, int64_t now, unsigned char out[32])
+    MUST_CHECK;
+/* 1 and *at if the stamp is ours. */
+int stamp_check(const struct key32 *key, const char *label, const void *about,
+    size_t len, const unsigned char stamp[32], int64_t *at);
+/* What a token cache keeps of a token. */
+struct seen_token {
+	struct token_claims claims;
+	char kid[KID_LEN + 1];
+};
+/* Signature and form, from the cache or anew; times are not judged. */
+enum err token_read(struct core *c, const struct core_tenant *t,
+    const char *token, size_t len, struct seen_token *out, int *cached,
+    struct detail *d) MUST_CHECK;
+enum err token_alive(const struct core_tenant *t,
+    const struct seen_token *seen, uint64_t *by) MUST_CHECK;
+/* The ration of a device's own revocations. */
+struct ration_slot {
+	uint32_t tenant;
+	uint64_t dn;
+	int64_t window; /* its start, monotonic ms */
+	unsigned tokens, cuts;
+};
+#define RATION_SLOTS 1024
+#define RATION_WINDOW_MS 60000
+#define RATION_TOKENS 4
+
+struct core {
+	const struct clock *clock;
+	char issuer[ISSUER_MAX + 1];
+	uint64_t token_life;
+	int suppress_notify;
+	uint32_t poll_ms;
+	char instance[33];
+	struct store_pool *pool;
+	struct keyring *keys;
+	struct authority authority;
+	struct tenants tenants;
+	struct follower follower;
+	struct device_cache *devices;
+	struct callers *callers;
+	struct token_cache *tokens;
+	pthread_mutex_t endpoint_lock;
+	char device_host[254];
+	uint16_t device_port;
+	pthread_mutex_t ration_lock;
+	struct ration_slot ration[RATION_SLOTS];
+	unsigned lookups_max; /* unknown credentials asked for at a time */
+	_Atomic unsigned lookups;
+	_Atomic uint64_t tokens_issued, assertions_refused, introspections;
+	_Atomic uint64_t introspections_cached, psk_resolved;
+};
+#define core_count(counter) \
+	atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
+
+#endif

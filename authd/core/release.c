@@ -1,0 +1,158 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/jose/release_key.h"
+
+struct releasing {
+	const char *device_id;
+	const struct release_request *req;
+	struct release *out; /* a draft until committed */
+	struct buf jwe;
+};
+
+/* Out of the authority only before the confirmation, to one station. */
+static enum err
+may_release(struct txn *tx, const struct order *o, const struct device *dev,
+    uint32_t epoch)
+{
+	uint64_t station = 0;
+	enum err e;
+
+	if (dev->state != DEV_RESERVED && dev->state != DEV_BURNING)
+		return dev->state == DEV_REVOKED ? ERR_DEVICE_REVOKED :
+		    ERR_WRONG_STATE;
+	if (epoch != dev->epoch) {
+		detail_set(&tx->call->detail, "epoch: %u is the one to burn",
+		    dev->epoch);
+		return ERR_WRONG_STATE;
+	}
+	/* A unit under way may be finished; no new one is begun. */
+	if (dev->state == DEV_RESERVED && o->closed)
+		return ERR_ORDER_CLOSED;
+	if (dev->state == DEV_RESERVED &&
+	    o->expires_at <= clock_wall_s(tx->call->core->clock))
+		return ERR_ORDER_EXPIRED;
+	e = store_device_station(tx->st, dev->dn, &station);
+	if (e == ERR_OK && station != 0 &&
+	    station != tx->call->caller->number)
+		return ERR_STATION;
+	if (e == ERR_OK && station == 0)
+		e = store_device_set_station(tx->st, dev->dn,
+		    tx->call->caller->number);
+	return e;
+}
+
+static enum err
+seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
+{
+	struct device_key_row *row;
+	struct model_row *model;
+	struct key32 k;
+	enum err e;
+
+	row = calloc(1, sizeof(*row));
+	model = calloc(1, sizeof(*model));
+	e = row == NULL || model == NULL ? ERR_NOMEM :
+	    store_device_key_get(tx->st, dev->dn, dev->epoch, row);
+	if (e == ERR_OK && row->data_key == 0)
+		e = store_model_get(tx->st, dev->model, model);
+	if (e == ERR_NOT_FOUND)
+		e = ERR_INTERNAL;
+	if (e == ERR_OK)
+		e = device_root(tx->call->core, tx->st,
+		    tx->call->tenant->name, dev, row, model, &k);
+	if (e == ERR_OK) {
+		buf_reset(&r->jwe);
+		e = release_key_seal(r->req->station_key, dev->device_id,
+		    dev->epoch, &k, &r->jwe);
+		key32_wipe(&k);
+	}
+	if (e == ERR_REQUEST)
+		detail_set(&tx->call->detail, "station_key: a public P-256 "
+		    "key as JWK");
+	free(row);
+	free(model);
+	return e;
+}
+
+static enum err
+fill_release(struct txn *tx, struct releasing *r, const struct order *o)
+{
+	struct release *out = r->out;
+	struct device *dev = &out->device;
+	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
+	    dev->epoch, tx->call->caller->number};
+	enum err e;
+
+	if (r->jwe.len >= sizeof(out->key))
+		return ERR_INTERNAL;
+	memcpy(out->key, r->jwe.p, r->jwe.len + 1);
+	memcpy(out->issuer, tx->call->tenant->issuer, sizeof(out->issuer));
+	e = challenge_make(tx->call->core, &about, out->challenge);
+	if (e == ERR_OK)
+		e = device_peers(tx->call->core, tx->st, about.tenant,
+		    dev->dn, dev->epoch, o->peers, o->npeers, out->peers,
+		    &out->npeers);
+	return e;
+}
+
+static enum err
+release_txn(struct txn *tx)
+{
+	struct releasing *r = tx->arg;
+	struct device *dev = &r->out->device;
+	struct order o;
+	enum err e;
+
+	e = store_device_by_id(tx->st, r->device_id, dev);
+	if (e == ERR_OK) {
+		(void)snprintf(tx->object, sizeof(tx->object), "%llu",
+		    (unsigned long long)dev->dn);
+		e = order_for_station(tx, dev->order, &o);
+	}
+	if (e == ERR_OK) /* locks the row */
+		e = store_device_get(tx->st, dev->dn, dev);
+	dev->tenant = tx->call->tenant->number;
+	if (e == ERR_OK)
+		e = may_release(tx, &o, dev, r->req->epoch);
+	if (e == ERR_OK)
+		e = seal_key(tx, r, dev);
+	if (e == ERR_OK)
+		e = store_device_key_released(tx->st, dev->dn, dev->epoch);
+	if (e == ERR_OK && dev->state == DEV_RESERVED) {
+		dev->state = DEV_BURNING;
+		e = store_device_update(tx->st, dev);
+	}
+	return e == ERR_OK ? fill_release(tx, r, &o) : e;
+}
+
+enum err
+core_release(struct core_call *call, const char *device_id,
+    const struct release_request *req, struct release *out)
+{
+	struct releasing r = {.device_id = device_id, .req = req,
+	    .jwe = {.max = 1024}};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "device.release", .object_kind = "device", .arg = &r};
+	enum err e;
+
+	if (!name_is_device_id(device_id))
+		return ERR_NOT_FOUND;
+	if (!call->may_block)
+		return ERR_WOULD_BLOCK;
+	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
+	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u", req->epoch);
+	r.out = calloc(1, sizeof(*r.out));
+	if (r.out == NULL)
+		return ERR_NOMEM;
+	e = txn_run(&tx, release_txn);
+	if (e == ERR_OK)
+		*out = *r.out;
+	wipe(r.out, sizeof(*r.out));
+	free(r.out);
+	buf_free(&r.jwe);
+	return e;
+}

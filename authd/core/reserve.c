@@ -1,0 +1,148 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/crypt/digest.h"
+
+struct reserving {
+	const char *order, *serial;
+	struct device device;
+	int created;
+};
+
+/* A unit that has an identity gets the same again, or none. */
+static enum err
+again(const struct device *present)
+{
+	if (present->state == DEV_RESERVED || present->state == DEV_BURNING)
+		return ERR_OK;
+	return ERR_SERIAL_USED;
+}
+
+/* K, unless it is derived: the row then says so by having none. */
+static enum err
+make_key(struct txn *tx, const struct device *dev, int derived)
+{
+	struct seal_row where = {"device_key", tx->call->tenant->number,
+	    dev->dn, dev->epoch};
+	struct device_key_row row = {.dn = dev->dn, .epoch = dev->epoch};
+	struct key32 k;
+	enum err e;
+
+	if (derived)
+		return store_device_key_insert(tx->st, &row);
+	e = random_key32(&k);
+	if (e == ERR_OK)
+		e = keyring_seal(tx->call->core, &where, &k, row.sealed,
+		    &row.sealed_len, &row.data_key);
+	key32_wipe(&k);
+	return e == ERR_OK ? store_device_key_insert(tx->st, &row) : e;
+}
+
+static enum err
+enrol(struct txn *tx, const struct order *o, struct device *dev)
+{
+	enum err e;
+
+	e = store_device_insert(tx->st, dev);
+	if (e == ERR_OK)
+		e = make_key(tx, dev, o->derived);
+	if (e == ERR_OK)
+		e = store_member_add(tx->st, dev->dn, o->model_group);
+	if (e == ERR_OK)
+		e = store_member_add(tx->st, dev->dn, o->group);
+	if (e == ERR_OK)
+		e = store_device_get(tx->st, dev->dn, dev);
+	/* Someone was faster with the same serial: start again, find it. */
+	return e == ERR_EXISTS ? ERR_CONFLICT : e;
+}
+
+static enum err
+take_place(struct txn *tx, const struct order *o, struct reserving *r)
+{
+	struct device *dev = &r->device, other;
+	uint32_t place;
+	enum err e;
+
+	e = store_order_take(tx->st, o->name, &place);
+	if (e != ERR_OK)
+		return e;
+	memset(dev, 0, sizeof(*dev));
+	dev->tenant = tx->call->tenant->number;
+	dev->state = DEV_RESERVED;
+	dev->epoch = 1;
+	memcpy(dev->order, o->name, sizeof(dev->order));
+	memcpy(dev->model, o->model, sizeof(dev->model));
+	(void)snprintf(dev->serial, sizeof(dev->serial), "%s", r->serial);
+	e = order_device_id(o, r->serial, place, dev->device_id);
+	if (e != ERR_OK) {
+		detail_set(&tx->call->detail, "serial %s makes no device_id "
+		    "of this order's template", r->serial);
+		return e;
+	}
+	e = store_device_by_id(tx->st, dev->device_id, &other);
+	if (e == ERR_OK) {
+		detail_set(&tx->call->detail, "device_id %s is taken by "
+		    "another order's device", dev->device_id);
+		return ERR_EXISTS;
+	}
+	return e == ERR_NOT_FOUND ? enrol(tx, o, dev) : e;
+}
+
+static enum err
+reserve_txn(struct txn *tx)
+{
+	struct reserving *r = tx->arg;
+	struct order o;
+	enum err e;
+
+	e = order_for_station(tx, r->order, &o);
+	if (e == ERR_OK) /* before a number is taken */
+		e = order_check_serial(&o, r->serial);
+	if (e != ERR_OK)
+		return e;
+	r->created = 0;
+	e = store_device_by_serial(tx->st, o.name, r->serial, &r->device);
+	if (e == ERR_OK) {
+		e = again(&r->device);
+	} else if (e == ERR_NOT_FOUND) {
+		r->created = 1;
+		e = take_place(tx, &o, r);
+	}
+	if (e == ERR_OK)
+		(void)snprintf(tx->note, sizeof(tx->note),
+		    "serial %s device %llu%s", r->serial,
+		    (unsigned long long)r->device.dn,
+		    r->created ? "" : " again");
+	return e;
+}
+
+enum err
+core_reserve(struct core_call *call, const char *order, const char *serial,
+    struct device *out, int *created)
+{
+	struct reserving r = {.order = order, .serial = serial};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "device.reserve", .object_kind = "order", .arg = &r};
+	enum err e;
+
+	if (!name_is_order(order))
+		return ERR_NOT_FOUND;
+	if (!name_is_serial(serial))
+		return ERR_SERIAL_PATTERN;
+	if (!call->may_block)
+		return ERR_WOULD_BLOCK;
+	(void)snprintf(tx.object, sizeof(tx.object), "%s", order);
+	(void)snprintf(tx.note, sizeof(tx.note), "serial %s", serial);
+	e = call_check(call);
+	if (e == ERR_OK)
+		e = keyring_prepare(call->core, call->tenant->number);
+	if (e == ERR_OK)
+		e = txn_run(&tx, reserve_txn);
+	if (e == ERR_OK) {
+		*out = r.device;
+		*created = r.created;
+	}
+	return e;
+}

@@ -1,0 +1,166 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Who wants which token dead. */
+struct revoking {
+	struct seen_token seen;
+	const struct pskid *device; /* NULL: a caller */
+	int cut; /* the whole device at once */
+};
+
+/*
+ * A device may revoke a few tokens a minute one by one; what comes then
+ * collapses into one cut, which kills all it has, and after that it has to
+ * wait. Slots are shared by hash: the worst is to be rationed with another.
+ */
+static enum err
+ration(struct core *c, const struct pskid *id, int *cut)
+{
+	int64_t now = clock_mono_ms(c->clock);
+	struct ration_slot *s;
+	enum err e = ERR_OK;
+
+	s = &c->ration[(id->dn ^ ((uint64_t)id->tenant << 7)) % RATION_SLOTS];
+	pthread_mutex_lock(&c->ration_lock);
+	if (now - s->window > RATION_WINDOW_MS) {
+		memset(s, 0, sizeof(*s));
+		s->window = now;
+	}
+	*cut = s->tokens >= RATION_TOKENS;
+	if (!*cut)
+		s->tokens++;
+	else if (s->cuts == 0)
+		s->cuts = 1;
+	else
+		e = ERR_RATE;
+	pthread_mutex_unlock(&c->ration_lock);
+	return e;
+}
+
+static enum err
+revoke_txn(struct txn *tx)
+{
+	const struct revoking *r = tx->arg;
+	struct event ev = {.kind = EV_TOKEN, .effect = EFFECT_CUT,
+	    .exp = r->seen.claims.exp};
+
+	if (r->cut)
+		return txn_device_event(tx, r->seen.claims.dn, EFFECT_CUT);
+	(void)snprintf(ev.id, sizeof(ev.id), "%s", r->seen.claims.jti);
+	return txn_event(tx, &ev);
+}
+
+/* txn_run authorises callers; a device has no caller behind it. */
+static enum err
+run_for_device(struct store *st, void *arg)
+{
+	struct txn *tx = arg;
+	struct audit a = {.action = "token.revoke", .object_kind = "device",
+	    .outcome = "ok"};
+	enum err e;
+
+	tx->st = st;
+	e = revoke_txn(tx);
+	tx->st = NULL;
+	if (e != ERR_OK)
+		return e;
+	a.pos = tx->pos;
+	(void)snprintf(a.object, sizeof(a.object), "%s", tx->object);
+	(void)snprintf(a.request_id, sizeof(a.request_id), "%s",
+	    tx->call->request_id);
+	(void)snprintf(a.detail, sizeof(a.detail), "%s", tx->note);
+	return store_audit_append(st, &a);
+}
+
+static enum err
+revoke_by_device(struct txn *tx, struct revoking *r)
+{
+	struct core_call *call = tx->call;
+	enum err e;
+
+	if (r->seen.claims.dn != r->device->dn)
+		return ERR_UNAUTHORIZED_CLIENT;
+	e = ration(call->core, r->device, &r->cut);
+	if (e == ERR_OK)
+		e = store_run(call->core, call->tenant->number, STORE_WRITE,
+		    run_for_device, tx);
+	if (e == ERR_OK)
+		follower_wait(call->core, call->tenant, tx->pos,
+		    CORE_AHEAD_MS);
+	return e;
+}
+
+static enum err
+gateway_may(const struct caller *caller, const struct token_claims *c)
+{
+	uint32_t i;
+
+	if (caller->role != ROLE_GATEWAY)
+		return ERR_OK;
+	for (i = 0; i < c->naud; i++)
+		if (caller_has_audience(caller, c->aud[i]))
+			return ERR_OK;
+	return ERR_SCOPE;
+}
+
+/* Dead of itself or already: nothing to write (RFC 7009: that is fine). */
+static int
+is_dead(struct core_call *call, const struct seen_token *seen)
+{
+	const struct token_rules rules = {.iss = call->tenant->issuer,
+	    .now = clock_wall_s(call->core->clock)};
+	enum err e;
+
+	if (token_check_time(&seen->claims, &rules) == ERR_TOKEN_EXPIRED)
+		return 1;
+	e = token_alive(call->tenant, seen, NULL);
+	return e == ERR_TOKEN_CUT || e == ERR_TOKEN_REVOKED ||
+	    e == ERR_TOKEN_KEY || e == ERR_TOKEN_FLOOR;
+}
+
+static enum err
+revoke_known(struct core_call *call, struct revoking *r)
+{
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "token.revoke", .object_kind = "device", .arg = r};
+	enum err e;
+
+	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
+	    (unsigned long long)r->seen.claims.dn);
+	(void)snprintf(tx.note, sizeof(tx.note), "jti %s",
+	    r->seen.claims.jti);
+	if (r->device != NULL)
+		return revoke_by_device(&tx, r);
+	e = gateway_may(call->caller, &r->seen.claims);
+	return e == ERR_OK ? txn_run(&tx, revoke_txn) : e;
+}
+
+enum err
+core_token_revoke(struct core_call *call, const char *identity,
+    const char *token, size_t len)
+{
+	struct revoking r = {.device = NULL};
+	struct pskid id;
+	int cached;
+	enum err e;
+
+	if (identity != NULL) {
+		e = identity_open_own(call->core, identity, strlen(identity),
+		    &id);
+		if (e != ERR_OK || id.tenant != call->tenant->number)
+			return ERR_CLIENT;
+		r.device = &id;
+	} else if (call_check(call) != ERR_OK) {
+		return ERR_CREDENTIAL;
+	}
+	/* Only what is signed by us can fill the feed. */
+	e = token_read(call->core, call->tenant, token, len, &r.seen,
+	    &cached, &call->detail);
+	if (e != ERR_OK)
+		return err_status(e) < 500 ? ERR_OK : e;
+	if (is_dead(call, &r.seen))
+		return ERR_OK;
+	return call->may_block ? revoke_known(call, &r) : ERR_WOULD_BLOCK;
+}
