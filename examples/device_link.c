@@ -141,7 +141,7 @@ split(const char *at, char *host, size_t size, char port[6])
 		return (-1);
 	memcpy(host, at, n);
 	host[n] = '\0';
-	strcpy(port, colon + 1);
+	snprintf(port, 6, "%s", colon + 1);
 	return (0);
 }
 
@@ -273,8 +273,10 @@ link_http(struct link *l, const char *path, const char *form, char *out,
 			len = content_length(text, body);
 		}
 	}
-	if (body == NULL || sscanf(text, "HTTP/1.%*d %d", &status) != 1)
+	/* "HTTP/1.1 200 …" */
+	if (body == NULL || strncmp(text, "HTTP/1.", 7) != 0 || text[8] != ' ')
 		return (-1);
+	status = (int)strtol(text + 9, NULL, 10);
 	snprintf(out, size, "%s", body);
 	OPENSSL_cleanse(text, sizeof(text));
 	return (status);

@@ -121,6 +121,22 @@ conn_wake(struct conn *c)
 		return;
 }
 
+/* A key in hand is judged again: nothing outvotes the set. */
+static enum err
+judge_key(struct conn *c)
+{
+	const struct psk_answer *a = &c->psk.answer;
+	struct claim cl = {
+		.dn = a->dn,
+		.epoch = a->epoch,
+		.groups = a->groups,
+		.ngroups = a->ngroups,
+		.pos = a->pos,
+	};
+
+	return (gw_judge(c->g, &cl, &c->event));
+}
+
 /* What can be said without the authority. ERR_WOULD_BLOCK: go and ask. */
 static enum err
 from_memory(struct conn *c, const char *identity, size_t len)
@@ -150,26 +166,15 @@ from_memory(struct conn *c, const char *identity, size_t len)
 	cl.pos = revset_position(set);
 	if ((e = gw_judge(g, &cl, &c->event)) != ERR_OK)
 		return (e);
-	if (gw_cache_get(g->cache, c->id.dn, c->identity, c->tls, gw_now(g),
+	if (!gw_cache_get(g->cache, c->id.dn, c->identity, c->tls, gw_now(g),
 	    &c->psk))
+		return (ERR_WOULD_BLOCK);
+	if (c->psk.err != ERR_OK)
 		return (c->psk.err);
-	return (ERR_WOULD_BLOCK);
-}
-
-/* A key in hand is judged again: nothing outvotes the set. */
-static enum err
-judge_key(struct conn *c)
-{
-	const struct psk_answer *a = &c->psk.answer;
-	struct claim cl = {
-		.dn = a->dn,
-		.epoch = a->epoch,
-		.groups = a->groups,
-		.ngroups = a->ngroups,
-		.pos = a->pos,
-	};
-
-	return (gw_judge(c->g, &cl, &c->event));
+	e = judge_key(c);
+	/* a key too old, of a device that may well be good */
+	return (e == ERR_TOKEN_CUT || e == ERR_TOKEN_FLOOR ? ERR_WOULD_BLOCK
+	    : e);
 }
 
 static void

@@ -159,11 +159,11 @@ apply(struct fealty_gateway *g, const struct event *ev, size_t n)
 	}
 	for (size_t i = 0; single && i < n; i++) {
 		gw_cache_purge(g->cache, set, event_number(&ev[i]));
-		gw_sessions_cut(g, event_number(&ev[i]));
+		gw_sessions_cut(g, event_number(&ev[i]), false);
 	}
 	if (!single) {
 		gw_cache_purge(g->cache, set, 0);
-		gw_sessions_cut(g, 0);
+		gw_sessions_cut(g, 0, false);
 	}
 	return (ERR_OK);
 }
@@ -176,7 +176,7 @@ below_floor(struct fealty_gateway *g, uint64_t floor)
 
 	revset_advance(set, revset_position(set), floor);
 	gw_cache_clear(g->cache);
-	gw_sessions_cut(g, 0);
+	gw_sessions_cut(g, 0, true);
 	token_cache_clear(g->tokens);
 	gw_note(g, FEALTY_WARNING, "fell below the floor", ERR_TOKEN_FLOOR,
 	    "every key and session from before was dropped");

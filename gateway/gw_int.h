@@ -154,8 +154,11 @@ void gw_ident_decoy(struct gw_ident *i, int tls, const void *identity,
 struct gw_sessions;
 enum err gw_sessions_new(uint32_t max, struct gw_sessions **out) MUST_CHECK;
 void gw_sessions_free(struct gw_sessions **s);
-/* Ends those that the set says are dead: of one device, or (0) of all. */
-void gw_sessions_cut(struct fealty_gateway *g, uint64_t dn);
+/*
+ * Ends those that the set says are dead: of one device, or (dn 0) of any;
+ * with all every one.
+ */
+void gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all);
 
 /* ---- a handshake (gw_conn.c, gw_tls.c) ---- */
 enum conn_work { WORK_NONE, WORK_UNDER_WAY, WORK_RETURNED };

@@ -162,20 +162,35 @@ fealty_session_unregister(struct fealty_gateway *g,
 		free(se);
 }
 
+/*
+ * A session has obeyed every event since it registered. So those below the
+ * floor, which the set may have pruned, are behind it.
+ */
+static enum err
+verdict(struct fealty_gateway *g, struct fealty_session *se)
+{
+	uint64_t floor = revset_floor(atomic_load(&g->set));
+	struct claim cl;
+
+	gw_claim(&se->peer, &cl);
+	if (cl.pos < floor)
+		cl.pos = floor;
+	return (gw_judge(g, &cl, &se->event));
+}
+
 /* Takes the dead ones of a bucket out of the table. */
 static void
 doom(struct fealty_gateway *g, struct fealty_session *first, uint64_t dn,
-    struct fealty_session ***last)
+    bool all, struct fealty_session ***last)
 {
 	struct fealty_session *se, *next;
-	struct claim cl;
 
 	for (se = first; se != NULL; se = next) {
 		next = se->next;
 		if (dn != 0 && se->peer.device_number != dn)
 			continue;
-		gw_claim(&se->peer, &cl);
-		if ((se->why = gw_judge(g, &cl, &se->event)) == ERR_OK)
+		se->why = all ? ERR_TOKEN_FLOOR : verdict(g, se);
+		if (se->why == ERR_OK)
 			continue;
 		session_unlink(g->sessions, se);
 		se->state = DOOMED;
@@ -214,17 +229,17 @@ close_one(struct fealty_gateway *g, struct fealty_session *se)
 }
 
 void
-gw_sessions_cut(struct fealty_gateway *g, uint64_t dn)
+gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all)
 {
 	struct gw_sessions *s = g->sessions;
 	struct fealty_session *first = NULL, **last = &first, *se;
 
 	pthread_mutex_lock(&s->lock);
 	if (dn != 0)
-		doom(g, s->bucket[dn % s->buckets], dn, &last);
+		doom(g, s->bucket[dn % s->buckets], dn, all, &last);
 	else
 		for (uint32_t i = 0; i < s->buckets; i++)
-			doom(g, s->bucket[i], 0, &last);
+			doom(g, s->bucket[i], 0, all, &last);
 	pthread_mutex_unlock(&s->lock);
 	while ((se = first) != NULL) {
 		first = se->doomed;
