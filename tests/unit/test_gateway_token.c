@@ -192,7 +192,7 @@ events_kill_tokens_that_are_older(void **state)
 }
 
 static void
-token_ahead_of_the_events_waits_and_is_then_told_to_come_again(void **state)
+token_ahead_of_the_events_waits_then_is_told_to_retry(void **state)
 {
 	struct world *w = *state;
 	struct fealty_decision d;
@@ -475,7 +475,7 @@ main(void)
 		T(bent_tokens_are_refused),
 		T(token_of_another_device_is_refused_on_a_connection),
 		T(events_kill_tokens_that_are_older),
-		T(token_ahead_of_the_events_waits_and_is_then_told_to_come_again),
+		T(token_ahead_of_the_events_waits_then_is_told_to_retry),
 		T(new_signing_key_is_fetched_and_strangers_keys_cost_nothing),
 		T(revoked_signing_key_kills_its_tokens_whatever_their_position),
 		T(event_closes_the_session_and_empties_the_cache),
