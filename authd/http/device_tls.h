@@ -16,6 +16,8 @@ void device_tls_close(struct listener *l);
 /* A connection has begun: from now on its handshake asks us for the key. */
 enum err device_tls_attach(struct conn *c, struct MHD_Connection *mc)
     MUST_CHECK;
+/* The connection ends: logs a handshake that broke off at the key. */
+void device_tls_detach(struct conn *c);
 /*
  * Whom the handshake authenticated, into c->identity and c->tenant; cheap
  * after the first time. ERR_CREDENTIAL when nobody.

@@ -74,7 +74,8 @@ struct conn {
 	uint32_t requests;
 	uint64_t address;   /* keyed hash of the peer's address */
 	char peer[48];	    /* text, for the log */
-	/* device listener: who it is, once asked for */
+	/* device listener: how far the handshake came, who it is */
+	int key_given, handshaken;
 	char identity[PSKID_LEN + 1];
 	const struct core_tenant *tenant;
 	struct req req;

@@ -243,6 +243,8 @@ on_connection(void *cls, struct MHD_Connection *mc, void **context,
 	if (c == NULL)
 		return;
 	guard_remove(l->http->guard, c);
+	if (l->kind == ON_DEVICE)
+		device_tls_detach(c);
 	req_free(&c->req);
 	wipe(c, sizeof(*c));
 	free(c);
