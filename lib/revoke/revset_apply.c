@@ -290,10 +290,10 @@ apply_word(struct wordtab *t, const struct event *e)
 	if (e->effect == EFFECT_LIFT)
 		return;
 	w = wordtab_put(t, e->id);
-	w->pos = e->pos;
-	/* 0 lasts longer than any expiry. */
-	if (e->exp == 0 || (w->exp != 0 && w->exp < e->exp))
+	/* The later expiry of two; none (0) is the latest. */
+	if (w->pos == 0 || e->exp == 0 || (w->exp != 0 && w->exp < e->exp))
 		w->exp = e->exp;
+	w->pos = e->pos;
 }
 
 static void

@@ -133,8 +133,8 @@ wire_release_decode(const char *s, size_t len, struct release *out,
 	jin_open(&in, s, len, d);
 	jin_str(&in, "key", r.key, sizeof(r.key));
 	dev = jin_any(&in, "device");
-	if (in.err == ERR_OK && dev == NULL)
-		jin_fail(&in, ERR_JSON, "member device: missing");
+	if (in.err == ERR_OK && !json_is_object(dev))
+		jin_fail(&in, ERR_JSON, "member device: an object");
 	if (in.err == ERR_OK)
 		in.err = wire_device_decode_json(dev, &r.device, d);
 	jin_octets(&in, "challenge", r.challenge, sizeof(r.challenge));
