@@ -90,7 +90,9 @@ until_true() { # SECONDS COMMAND...: polls to a deadline
 # --- the authority and its devices ----------------------------------------
 start_authd() {
 	rm -f "$dir/a/run/ready"
-	"$build/authd/authd" --embedded "$dir/a" >>"$dir/authd.log" 2>&1 &
+	"$build/authd/authd" --embedded "$dir/a" --sql-dir "$top/sql" \
+	    --listen 127.0.0.1:0 --device-listen 127.0.0.1:0 \
+	    --log-level warn >>"$dir/authd.log" 2>&1 &
 	authd_pid=$!
 	until_true 60 test -f "$dir/a/run/ready" || die "authd is not ready"
 	api=$(sed -n 's/^api=.*:\([0-9]*\)$/\1/p; s/^api=\([0-9]*\)$/\1/p' \

@@ -94,7 +94,8 @@ gateway=$build/examples/gateway
 device=$build/examples/device
 
 # --- the authority --------------------------------------------------------
-"$authd" --embedded "$dir/a" >"$dir/authd.log" 2>&1 &
+"$authd" --embedded "$dir/a" --sql-dir "$top/sql" --listen 127.0.0.1:0 \
+    --device-listen 127.0.0.1:0 >"$dir/authd.log" 2>&1 &
 pids+=($!)
 authd_pid=$!
 ready() { [ -f "$dir/a/run/ready" ] || ! kill -0 $authd_pid 2>/dev/null; }
