@@ -249,8 +249,8 @@ jin_time(struct jin *in, const char *name, int64_t *out)
 		    "member %s: a time like 2026-11-22T17:34:37Z", name);
 }
 
-json_t *
-jin_array(struct jin *in, const char *name, size_t max, size_t *n)
+static json_t *
+take_array(struct jin *in, const char *name, size_t max, size_t *n)
 {
 	json_t *v = demand(in, name);
 
@@ -263,6 +263,23 @@ jin_array(struct jin *in, const char *name, size_t max, size_t *n)
 		return NULL;
 	}
 	*n = json_array_size(v);
+	return v;
+}
+
+json_t *
+jin_array(struct jin *in, const char *name, size_t max, size_t *n)
+{
+	json_t *v = take_array(in, name, max, n);
+	size_t i;
+
+	for (i = 0; i < *n; i++) {
+		if (!json_is_object(json_array_get(v, i))) {
+			jin_fail(in, ERR_JSON, "member %s[%zu]: an object",
+			    name, i);
+			*n = 0;
+			return NULL;
+		}
+	}
 	return v;
 }
 
@@ -297,7 +314,7 @@ jin_u32s(struct jin *in, const char *name, uint32_t *rows, uint32_t max,
 	char label[64];
 	uint64_t one;
 	size_t i, len;
-	json_t *v = jin_array(in, name, max, &len);
+	json_t *v = take_array(in, name, max, &len);
 
 	for (i = 0; v != NULL && i < len && in->err == ERR_OK; i++) {
 		one = 0;
