@@ -1,129 +1,19 @@
 /*
- * Tokens, assertions, key sets and the release of keys: what is good passes,
- * also by libjwt's independent word, and whatever is not is refused with its
- * code. Malformed ones are made systematically: each member absent, doubled
- * and of each wrong kind, each header, each octet changed, each length.
+ * Tokens and key sets: what is good passes, also by the independent word of
+ * libjwt and libcjose, and whatever is not is refused with its code.
+ * Malformed ones are made systematically: each member absent, doubled and of
+ * each wrong kind, each header, each octet changed, each length.
  */
-#include "tests/unit/unit.h"
+#include "tests/unit/jose_kit.h"
 
 #include <cjose/cjose.h>
 #include <jwt.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
-#include <openssl/pem.h>
 
 #include "lib/base/b64url.h"
 #include "lib/crypt/digest.h"
-#include "lib/jose/assertion.h"
-#include "lib/jose/jwe.h"
-#include "lib/jose/token.h"
 
-#define NOW 1800000000
-#define ISS "https://id.example/t/acme"
-#define SEP "."
-
-struct member {
-	const char *name, *value; /* JSON */
-};
-static const struct member good_claims[] = {
-    {"iss", "\"" ISS "\""}, {"sub", "\"dev-1\""},
-    {"aud", "[\"broker.eu\",\"other\"]"}, {"exp", "1800000600"},
-    {"iat", "1800000000"}, {"jti", "\"abcDEF_-012345678901\""},
-    {"client_id", "\"dev-1\""}, {"scope", "\"device\""}, {"tid", "3"},
-    {"dn", "77"}, {"ep", "1"}, {"grp", "[1,4000000000]"}, {"pos", "12"}};
-static const struct member good_assertion[] = {{"iss", "\"dev-1\""},
-    {"sub", "\"dev-1\""}, {"aud", "\"" ISS "\""}, {"jti", "\"one\""},
-    {"iat", "1800000000"}, {"exp", "1800000060"}};
-
-static struct signer *signer;
-static struct jwks *keys;
-static struct key32 hs_key = {.b = {1, 2, 3, 4}};
-static char identity[PSKID_LEN + 1];
 static const struct token_rules rules = {
     .iss = ISS, .aud = "broker.eu", .now = NOW, .leeway = 5};
-
-#define LONG50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define LONG300 LONG50 LONG50 LONG50 LONG50 LONG50 LONG50
-
-/* Ways in which a member can be wrong whatever it means. NULL: absent. */
-static const char *const wrong_values[] = {NULL, "null", "true", "-1", "1.5",
-    "9007199254740992", "99999999999999999999999", "{}", "[]", "\"\"",
-    "\"a\\u0000b\"", "\"\\ud800\"", "\"" LONG300 "\"", "[[]]", "[null]"};
-
-/*
- * The members as an object; that of index at has value instead, or is
- * doubled when twice.
- */
-static void
-make_object(const struct member *m, size_t n, size_t at, const char *value,
-    int twice, struct buf *out)
-{
-	const char *comma = "";
-	size_t i;
-
-	buf_reset(out);
-	assert_int_equal(buf_str(out, "{"), ERR_OK);
-	for (i = 0; i < n; i++) {
-		const char *v = i == at && !twice ? value : m[i].value;
-
-		if (v == NULL)
-			continue;
-		assert_int_equal(buf_fmt(out, "%s\"%s\":%s", comma, m[i].name,
-		    v), ERR_OK);
-		comma = ",";
-		if (i == at && twice)
-			assert_int_equal(buf_fmt(out, ",\"%s\":%s", m[i].name,
-			    v), ERR_OK);
-	}
-	assert_int_equal(buf_str(out, "}"), ERR_OK);
-}
-
-static void
-add_part(struct buf *out, const void *p, size_t len)
-{
-	char *text = malloc(B64URL_LEN(len) + 1);
-
-	assert_non_null(text);
-	b64url_encode(p, len, text);
-	assert_int_equal(buf_str(out, text), ERR_OK);
-	free(text);
-}
-
-/* Signed by our key (or the MAC), whatever header and claims say. */
-static void
-make_jws(const char *header, const char *claims, int hs, struct buf *out)
-{
-	unsigned char sig[64];
-
-	buf_reset(out);
-	add_part(out, header, strlen(header));
-	assert_int_equal(buf_str(out, SEP), ERR_OK);
-	add_part(out, claims, strlen(claims));
-	if (hs)
-		assert_int_equal(hmac_sha256(hs_key.b, 32, out->p, out->len,
-		    sig), ERR_OK);
-	else
-		assert_int_equal(signer_sign(signer, out->p, out->len, sig),
-		    ERR_OK);
-	assert_int_equal(buf_str(out, SEP), ERR_OK);
-	add_part(out, sig, hs ? 32 : 64);
-}
-
-static void
-token_header(char *out, size_t size)
-{
-	(void)snprintf(out, size,
-	    "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}",
-	    signer_kid(signer));
-}
-
-static void
-assertion_header(char *out, size_t size)
-{
-	(void)snprintf(out, size,
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"%s\"}", identity);
-}
 
 static enum err
 verify(const struct buf *t)
@@ -132,16 +22,6 @@ verify(const struct buf *t)
 	struct detail d = {""};
 
 	return token_verify(keys, &rules, t->p, t->len, &c, &d);
-}
-
-static enum err
-verify_assertion(const struct buf *t)
-{
-	static const char *const aud[] = {ISS, ISS "/oauth2/token"};
-	struct assertion a;
-	struct detail d = {""};
-
-	return assertion_verify(t->p, t->len, &hs_key, aud, 2, NOW, &a, &d);
 }
 
 static struct token_claims
@@ -171,56 +51,6 @@ what_is_signed_is_verified_member_by_member(void **state)
 	assert_int_equal(token_kid(t.p, t.len, kid), ERR_OK);
 	assert_string_equal(kid, signer_kid(signer));
 	buf_free(&t);
-}
-
-static EVP_PKEY *
-openssl_key(void)
-{
-	struct es256_public pub;
-	struct key32 d;
-	unsigned char point[65] = {4};
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
-	OSSL_PARAM *params;
-	EVP_PKEY *key = NULL;
-	BIGNUM *bn;
-
-	signer_public(signer, &pub);
-	assert_int_equal(signer_export(signer, &d), ERR_OK);
-	memcpy(point + 1, pub.x, 32);
-	memcpy(point + 33, pub.y, 32);
-	bn = BN_bin2bn(d.b, 32, NULL);
-	OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME,
-	    "P-256", 0);
-	OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point,
-	    65);
-	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_PRIV_KEY, bn);
-	params = OSSL_PARAM_BLD_to_param(b);
-	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEYPAIR,
-	    params), 1);
-	OSSL_PARAM_free(params);
-	OSSL_PARAM_BLD_free(b);
-	BN_free(bn);
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-static size_t
-pem(int private, char *out, size_t size)
-{
-	EVP_PKEY *key = openssl_key();
-	BIO *bio = BIO_new(BIO_s_mem());
-	int n;
-
-	assert_int_equal(private ? PEM_write_bio_PrivateKey(bio, key, NULL,
-	    NULL, 0, NULL, NULL) : PEM_write_bio_PUBKEY(bio, key), 1);
-	n = BIO_read(bio, out, (int)size - 1);
-	assert_true(n > 0);
-	out[n] = '\0';
-	BIO_free(bio);
-	EVP_PKEY_free(key);
-	return (size_t)n;
 }
 
 /* libcjose's word on the token as it is: libjwt takes only typ JWT. */
@@ -396,7 +226,6 @@ the_time_of_a_token_has_edges(void **state)
 	assert_int_equal(token_check_time(&c, &r), ERR_OK);
 }
 
-#define K "\"kid\":\"%s\""
 /* Headers: %s is the right kid. */
 static const struct {
 	const char *text;
@@ -551,7 +380,6 @@ odd_forms_are_refused(void **state)
 		buf_reset(&t);
 		assert_int_equal(buf_str(&t, forms[i]), ERR_OK);
 		assert_case(verify(&t) == ERR_TOKEN, forms[i]);
-		assert_case(verify_assertion(&t) == ERR_ASSERTION, forms[i]);
 		assert_int_equal(token_kid(t.p, t.len, kid), ERR_TOKEN);
 	}
 	buf_reset(&t);
@@ -647,288 +475,6 @@ a_key_set_passes_over_what_it_does_not_use(void **state)
 	buf_free(&again);
 }
 
-static void
-assertions_of_libjwt_and_of_our_own_typ_are_taken(void **state)
-{
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[256], *theirs, got[PSKID_LEN + 1];
-	jwt_t *j = NULL;
-
-	(void)state;
-	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
-	    &claims);
-	assert_int_equal(jwt_new(&j), 0);
-	assert_int_equal(jwt_add_grants_json(j, claims.p), 0);
-	assert_int_equal(jwt_add_header(j, "kid", identity), 0);
-	assert_int_equal(jwt_set_alg(j, JWT_ALG_HS256, hs_key.b, 32), 0);
-	theirs = jwt_encode_str(j);
-	assert_int_equal(buf_str(&t, theirs), ERR_OK);
-	assert_int_equal(verify_assertion(&t), ERR_OK);
-	assert_int_equal(assertion_identity(t.p, t.len, got, NULL), ERR_OK);
-	assert_string_equal(got, identity);
-	(void)snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"typ\":"
-	    "\"fealty-assertion+jwt\",\"kid\":\"%s\"}", identity);
-	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(verify_assertion(&t), ERR_OK);
-	t.p[t.len - 2] ^= 1;
-	assert_int_equal(verify_assertion(&t), ERR_ASSERTION_SIGNATURE);
-	free(theirs);
-	jwt_free(j);
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-each_member_of_an_assertion_in_each_wrong_way_is_refused(void **state)
-{
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[256];
-	size_t i, j, n = 0;
-	enum err e;
-
-	(void)state;
-	assertion_header(header, sizeof(header));
-	for (i = 0; i < COUNT(good_assertion); i++) {
-		for (j = 0; j <= COUNT(wrong_values); j++) {
-			make_object(good_assertion, COUNT(good_assertion), i,
-			    j < COUNT(wrong_values) ? wrong_values[j] : NULL,
-			    j == COUNT(wrong_values), &claims);
-			make_jws(header, claims.p, 1, &t);
-			e = verify_assertion(&t);
-			/* A text as aud is well formed, but not ours. */
-			assert_case(e == ERR_ASSERTION || (i == 2 &&
-			    e == ERR_ASSERTION_AUDIENCE), claims.p);
-			n++;
-		}
-	}
-	print_message("%zu assertions\n", n);
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-false_assertions_are_told_apart(void **state)
-{
-	static const struct {
-		size_t at;
-		const char *value;
-		enum err want;
-	} cases[] = {{99, NULL, ERR_OK}, {0, "\"dev-2\"", ERR_ASSERTION},
-	    {2, "\"https://evil\"", ERR_ASSERTION_AUDIENCE},
-	    {2, "[\"" ISS "\"]", ERR_OK},
-	    {2, "\"" ISS "/oauth2/token\"", ERR_OK},
-	    {2, "[\"" ISS "\",\"" ISS "\"]", ERR_ASSERTION},
-	    {4, "1800000006", ERR_ASSERTION_TIME},
-	    {4, "1800000005", ERR_OK},
-	    {4, "1799999999", ERR_ASSERTION_TIME},
-	    {5, "1800000061", ERR_ASSERTION_TIME},
-	    {5, "1800000000", ERR_ASSERTION},
-	    {5, "1800000060,\"nbf\":1800000006", ERR_ASSERTION_TIME},
-	    {5, "1800000060,\"nbf\":\"x\"", ERR_ASSERTION},
-	    {5, "1800000060,\"nonce\":\"n\"", ERR_OK},
-	    {5, "1,\"nonce\":\"n\"", ERR_OK},
-	    {5, "1,\"nonce\":\"\"", ERR_ASSERTION},
-	    {5, "1,\"nonce\":5", ERR_ASSERTION},
-	    {3, "\"a b\"", ERR_ASSERTION},
-	    {3, "\"" LONG50 "aaaaaaaaaaaaaa\"", ERR_OK},
-	    {3, "\"" LONG50 "aaaaaaaaaaaaaaa\"", ERR_ASSERTION}};
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[256];
-	size_t i;
-
-	(void)state;
-	assertion_header(header, sizeof(header));
-	for (i = 0; i < COUNT(cases); i++) {
-		make_object(good_assertion, COUNT(good_assertion),
-		    cases[i].at, cases[i].value, 0, &claims);
-		make_jws(header, claims.p, 1, &t);
-		assert_case(verify_assertion(&t) == cases[i].want, claims.p);
-	}
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-past_assertions_name_the_time(void **state)
-{
-	static const char *const aud[] = {ISS};
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	struct assertion a;
-	struct detail d = {""};
-	char header[256];
-
-	(void)state;
-	assertion_header(header, sizeof(header));
-	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
-	    &claims);
-	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &hs_key, aud, 1,
-	    NOW + 59, &a, &d), ERR_OK);
-	assert_string_equal(a.device_id, "dev-1");
-	assert_string_equal(a.jti, "one");
-	assert_int_equal(a.exp, NOW + 60);
-	assert_int_equal(assertion_verify(t.p, t.len, &hs_key, aud, 1,
-	    NOW + 60, &a, &d), ERR_ASSERTION_TIME);
-	assert_string_equal(d.text, "exp: past");
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-assertion_headers_are_pinned_before_the_key(void **state)
-{
-	static const char *const bad[] = {
-	    "{\"alg\":\"none\",\"typ\":\"JWT\"," K "}",
-	    "{\"alg\":\"ES256\",\"typ\":\"JWT\"," K "}",
-	    "{\"alg\":\"HS512\",\"typ\":\"JWT\"," K "}",
-	    "{\"alg\":\"hs256\",\"typ\":\"JWT\"," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"at+jwt\"," K "}",
-	    "{\"alg\":\"HS256\"," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"crit\":[]," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"b64\":false," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"jwk\":{}," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"jku\":\"x\"," K "}",
-	    "{\"alg\":\"HS256\",\"alg\":\"HS256\",\"typ\":\"JWT\"," K "}",
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"};
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[512], got[PSKID_LEN + 1];
-	size_t i;
-
-	(void)state;
-	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
-	    &claims);
-	for (i = 0; i < COUNT(bad); i++) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#pragma GCC diagnostic ignored "-Wformat-security"
-		(void)snprintf(header, sizeof(header), bad[i], identity);
-#pragma GCC diagnostic pop
-		make_jws(header, claims.p, 1, &t);
-		assert_case(assertion_identity(t.p, t.len, got, NULL) ==
-		    ERR_ASSERTION, header);
-		assert_case(verify_assertion(&t) == ERR_ASSERTION, header);
-	}
-	make_jws("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"someone\"}",
-	    claims.p, 1, &t);
-	assert_int_equal(assertion_identity(t.p, t.len, got, NULL),
-	    ERR_ASSERTION_KID);
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-any_octet_of_an_assertion_changed_is_refused(void **state)
-{
-	static const char *const aud[] = {ISS};
-	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	struct key32 wrong = {.b = {9}};
-	struct assertion a;
-	char header[256];
-	size_t i;
-
-	(void)state;
-	assertion_header(header, sizeof(header));
-	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
-	    &claims);
-	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &wrong, aud, 1, NOW, &a,
-	    NULL), ERR_ASSERTION_SIGNATURE);
-	for (i = 0; i < t.len; i++) {
-		char was = t.p[i];
-
-		t.p[i] = was == 'A' ? 'B' : 'A';
-		assert_int_not_equal(verify_assertion(&t), ERR_OK);
-		t.p[i] = '\0';
-		assert_int_not_equal(verify_assertion(&t), ERR_OK);
-		t.p[i] = was;
-		assert_int_not_equal(assertion_verify(t.p, i, &hs_key, aud, 1,
-		    NOW, &a, NULL), ERR_OK);
-	}
-	assert_int_equal(verify_assertion(&t), ERR_OK);
-	buf_free(&claims);
-	buf_free(&t);
-}
-
-static void
-only_the_station_opens_what_is_sealed_to_it(void **state)
-{
-	struct jwe_key *station = NULL, *other = NULL;
-	struct buf pub = {.max = 512}, jwe = {.max = 1024};
-	struct secret got = {0};
-	size_t i;
-
-	(void)state;
-	assert_int_equal(jwe_key_generate(&station), ERR_OK);
-	assert_int_equal(jwe_key_generate(&other), ERR_OK);
-	assert_int_equal(jwe_key_public(station, &pub), ERR_OK);
-	assert_null(strstr(pub.p, "\"d\""));
-	assert_int_equal(jwe_seal(pub.p, "the key", 7, &jwe), ERR_OK);
-	assert_int_equal(jwe_open(station, jwe.p, jwe.len, &got), ERR_OK);
-	assert_int_equal(got.len, 7);
-	assert_memory_equal(got.p, "the key", 7);
-	assert_int_equal(jwe_open(other, jwe.p, jwe.len, &got), ERR_CRYPTO);
-	for (i = 0; i < jwe.len; i++) {
-		char was = jwe.p[i];
-
-		jwe.p[i] = was == 'A' ? 'B' : 'A';
-		assert_int_not_equal(jwe_open(station, jwe.p, jwe.len, &got),
-		    ERR_OK);
-		jwe.p[i] = was;
-		assert_int_not_equal(jwe_open(station, jwe.p, i, &got),
-		    ERR_OK);
-	}
-	assert_int_equal(jwe_open(station, jwe.p, jwe.len, &got), ERR_OK);
-	secret_free(&got);
-	jwe_key_free(&station);
-	jwe_key_free(&other);
-	buf_free(&pub);
-	buf_free(&jwe);
-}
-
-static void
-nothing_is_sealed_to_what_is_no_key(void **state)
-{
-	static const char *const bad[] = {"", "{}", "[]", "x",
-	    "{\"kty\":\"RSA\",\"n\":\"AA\",\"e\":\"AQAB\"}",
-	    "{\"kty\":\"oct\",\"k\":\"AA\"}",
-	    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":"
-	    "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"y\":"
-	    "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}"};
-	struct buf jwe = {.max = 1024};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < COUNT(bad); i++)
-		assert_case(jwe_seal(bad[i], "x", 1, &jwe) == ERR_REQUEST,
-		    bad[i]);
-	assert_int_equal(jwe.len, 0);
-	buf_free(&jwe);
-}
-
-static int
-setup(void **state)
-{
-	struct pskid id = {.kid = 1, .tenant = 1, .dn = 77, .epoch = 1};
-	struct key32 kid_key = {.b = {7}};
-	struct es256_public pub;
-
-	(void)state;
-	if (signer_generate(&signer) != ERR_OK || jwks_new(&keys) != ERR_OK ||
-	    pskid_make(&kid_key, AUDIENCE_AUTHORITY, &id, identity) != ERR_OK)
-		return -1;
-	signer_public(signer, &pub);
-	return jwks_add(keys, &pub) == ERR_OK ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	signer_free(&signer);
-	jwks_free(&keys);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -947,16 +493,7 @@ main(void)
 	    cmocka_unit_test(
 		introspection_says_the_claims_and_that_it_is_active),
 	    cmocka_unit_test(a_key_set_passes_over_what_it_does_not_use),
-	    cmocka_unit_test(assertions_of_libjwt_and_of_our_own_typ_are_taken),
-	    cmocka_unit_test(
-		each_member_of_an_assertion_in_each_wrong_way_is_refused),
-	    cmocka_unit_test(false_assertions_are_told_apart),
-	    cmocka_unit_test(past_assertions_name_the_time),
-	    cmocka_unit_test(assertion_headers_are_pinned_before_the_key),
-	    cmocka_unit_test(any_octet_of_an_assertion_changed_is_refused),
-	    cmocka_unit_test(only_the_station_opens_what_is_sealed_to_it),
-	    cmocka_unit_test(nothing_is_sealed_to_what_is_no_key),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, jose_setup, jose_teardown);
 }
