@@ -11,22 +11,33 @@
 #include "gateway/gw_int.h"
 
 /* What is known of one connection, bound to its SSL; the look-up. */
-static int index_ssl = -1;
+static int index_ssl = -1, index_ctx = -1;
 static pthread_once_t index_once = PTHREAD_ONCE_INIT;
 
 static void
 conn_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
     void *argp)
 {
+	struct fealty_gateway *g;
 	struct conn *c = ptr;
 
 	if (c == NULL)
 		return;
+	g = c->g;
 	fetch_leave(c);
 	if (c->key_fd >= 0)
 		close(c->key_fd);
 	wipe(c, sizeof(*c));
 	free(c);
+	gateway_unref(g);
+}
+
+static void
+context_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+    void *argp)
+{
+	if (ptr != NULL)
+		gateway_unref(ptr);
 }
 
 /* A copy of an SSL is nobody's connection. */
@@ -42,13 +53,26 @@ static void
 make_indexes(void)
 {
 	index_ssl = SSL_get_ex_new_index(0, NULL, NULL, conn_dup, conn_free);
+	index_ctx = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL,
+	    context_free);
 }
 
 enum err
 conn_init_once(void)
 {
 	pthread_once(&index_once, make_indexes);
-	return (index_ssl >= 0 ? ERR_OK : ERR_CRYPTO);
+	return (index_ssl >= 0 && index_ctx >= 0 ? ERR_OK : ERR_CRYPTO);
+}
+
+int
+conn_bind_context(SSL_CTX *ctx, struct fealty_gateway *g)
+{
+	if (SSL_CTX_get_ex_data(ctx, index_ctx) != NULL)
+		return (SSL_CTX_get_ex_data(ctx, index_ctx) == g);
+	if (!SSL_CTX_set_ex_data(ctx, index_ctx, g))
+		return (0);
+	gateway_ref(g);
+	return (1);
 }
 
 struct conn *
@@ -99,6 +123,7 @@ conn_get(struct fealty_gateway *g, SSL *ssl)
 		free(c);
 		return (NULL);
 	}
+	gateway_ref(g);
 	return (c);
 }
 
@@ -222,14 +247,33 @@ conn_look_up(struct conn *c, const char *identity, size_t len)
 	return (1);
 }
 
+/* Whether the connection rests on our key and nothing else. */
+bool
+conn_rests_on_key(const struct conn *c)
+{
+	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
+
+	if (!c->known || suite == NULL)
+		return (false);
+	if (c->tls == 13)
+		return (SSL_version(c->ssl) == TLS1_3_VERSION &&
+		    SSL_session_reused(c->ssl));
+	return (SSL_version(c->ssl) == TLS1_2_VERSION &&
+	    SSL_CIPHER_get_auth_nid(suite) == NID_auth_psk &&
+	    SSL_get_extms_support(c->ssl) == 1);
+}
+
 int
 fealty_tls_peer(const SSL *ssl, struct fealty_device *peer)
 {
-	const struct conn *c = conn_peek(ssl);
+	struct conn *c = conn_peek(ssl);
 	const struct psk_answer *a;
 
-	if (c == NULL || !c->established)
+	if (c == NULL || !SSL_is_init_finished(ssl) || !conn_rests_on_key(c))
 		return (-1);
+	/* it has done its work, also for a host that calls nothing else */
+	key32_wipe(&c->psk.answer.key);
+	c->spent = true;
 	a = &c->psk.answer;
 	memset(peer, 0, sizeof(*peer));
 	memcpy(peer->device_id, a->device_id, sizeof(peer->device_id));

@@ -170,7 +170,7 @@ struct conn {
 	bool stepping;	    /* driven by fealty_tls_step */
 	bool asked;	    /* the look-up is over */
 	bool known;	    /* psk is a real one, of a good device */
-	bool established;
+	bool spent;	    /* the key was used and wiped */
 	bool limited;	    /* source over its limit: log nothing more */
 	enum err why;	    /* why not known */
 	uint64_t event;	    /* that killed it, or 0 */
@@ -192,9 +192,13 @@ struct conn {
 /* The SSL's, made on first use; NULL when out of memory. */
 struct conn *conn_get(struct fealty_gateway *g, SSL *ssl);
 struct conn *conn_peek(const SSL *ssl);
-enum err conn_init_once(void) MUST_CHECK; /* OpenSSL's index number */
+enum err conn_init_once(void) MUST_CHECK; /* OpenSSL's index numbers */
+/* The context holds on to the gateway. 0 when OpenSSL refuses. */
+int conn_bind_context(SSL_CTX *ctx, struct fealty_gateway *g);
 int conn_key_fd(struct conn *c); /* 1: it has one */
 void conn_wake(struct conn *c);	 /* makes it readable */
+/* Whether the finished handshake rests on the key and on nothing else. */
+bool conn_rests_on_key(const struct conn *c);
 /* Looks the identity up as far as can be without waiting. 1: over. */
 int conn_look_up(struct conn *c, const char *identity, size_t len);
 
@@ -217,6 +221,7 @@ void feed_poke(struct fealty_gateway *g, bool jwks, bool identity_keys);
 int feed_wait(struct fealty_gateway *g, uint64_t rounds, int64_t deadline);
 
 struct fealty_gateway {
+	_Atomic unsigned refs; /* the host's, each context's, each conn's */
 	name_t audience;
 	char issuer[ISSUER_MAX + 1];
 	uint32_t poll_ms;
@@ -258,6 +263,9 @@ struct fealty_gateway {
 	bool in_touch;
 };
 
+/* Contexts and connections keep the memory, not the threads and keys. */
+void gateway_ref(struct fealty_gateway *g);
+void gateway_unref(struct fealty_gateway *g);
 /* ERR_OK, ERR_NOT_READY or ERR_STALE. */
 enum err gw_fresh(const struct fealty_gateway *g) MUST_CHECK;
 /* A claim judged by the set; names the event. */

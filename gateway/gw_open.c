@@ -221,6 +221,7 @@ gateway_make(const struct fealty_options *o)
 	g->max_stale_ms = or_default(o->max_stale_ms, 30000);
 	memcpy(g->audience, o->audience, strlen(o->audience) + 1);
 	atomic_store(&g->heard, -1);
+	atomic_store(&g->refs, 1);
 	pthread_mutex_init(&g->work_lock, NULL);
 	pthread_rwlock_init(&g->keys_lock, NULL);
 	pthread_mutex_init(&g->feed_lock, NULL);
@@ -297,23 +298,20 @@ stop_follower(struct fealty_gateway *g)
 }
 
 void
-fealty_gateway_close(struct fealty_gateway **gateway)
+gateway_ref(struct fealty_gateway *g)
 {
-	struct fealty_gateway *g = *gateway;
+	atomic_fetch_add(&g->refs, 1);
+}
+
+void
+gateway_unref(struct fealty_gateway *g)
+{
 	struct revset *set;
 
-	if (g == NULL)
+	if (atomic_fetch_sub(&g->refs, 1) != 1)
 		return;
-	*gateway = NULL;
-	stop_follower(g);
-	/* the pool first: its jobs may hold what the loop has to give back */
-	if (g->pool != NULL)
-		pool_stop(g->pool);
-	if (g->loop != NULL)
-		loop_stop(g->loop);
 	loop_free(&g->loop);
 	pool_free(&g->pool);
-	link_close(&g->link);
 	gw_sessions_free(&g->sessions);
 	gw_cache_free(&g->cache);
 	token_cache_free(&g->tokens);
@@ -329,4 +327,29 @@ fealty_gateway_close(struct fealty_gateway **gateway)
 	pthread_rwlock_destroy(&g->keys_lock);
 	pthread_mutex_destroy(&g->work_lock);
 	free(g);
+}
+
+void
+fealty_gateway_close(struct fealty_gateway **gateway)
+{
+	static const struct identity_keys none;
+	struct fealty_gateway *g = *gateway;
+
+	if (g == NULL)
+		return;
+	*gateway = NULL;
+	stop_follower(g);
+	/* from here on whoever asks is told "not ready" */
+	atomic_store(&g->heard, -1);
+	/* the pool first: its jobs may hold what the loop has to give back */
+	if (g->pool != NULL)
+		pool_stop(g->pool);
+	if (g->loop != NULL)
+		loop_stop(g->loop);
+	link_close(&g->link);
+	if (g->cache != NULL)
+		gw_cache_clear(g->cache);
+	if (g->ident != NULL)
+		gw_ident_set(g->ident, &none);
+	gateway_unref(g);
 }

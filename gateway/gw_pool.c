@@ -116,6 +116,9 @@ pool_stop(struct pool *p)
 	pthread_mutex_unlock(&p->lock);
 	for (uint32_t i = 0; i < p->n; i++)
 		pthread_join(p->worker[i].thread, NULL);
+	for (uint32_t i = 0; i < p->n; i++)
+		link_close(&p->worker[i].link);
+	p->n = 0;
 	for (j = p->first; j != NULL; j = next) {
 		next = j->next;
 		j->run(j, NULL);
@@ -129,8 +132,6 @@ pool_free(struct pool **p)
 {
 	if (*p == NULL)
 		return;
-	for (uint32_t i = 0; i < (*p)->n; i++)
-		link_close(&(*p)->worker[i].link);
 	free((*p)->worker);
 	pthread_cond_destroy(&(*p)->cond);
 	pthread_mutex_destroy(&(*p)->lock);

@@ -76,7 +76,7 @@ gw_sessions_free(struct gw_sessions **s)
 }
 
 static enum err
-insert(struct fealty_gateway *g, struct fealty_session *se)
+insert(struct fealty_gateway *g, struct fealty_session *se, uint64_t *event)
 {
 	struct gw_sessions *s = g->sessions;
 	struct fealty_session **b;
@@ -87,7 +87,7 @@ insert(struct fealty_gateway *g, struct fealty_session *se)
 	pthread_mutex_lock(&s->lock);
 	if (s->n >= s->max)
 		e = ERR_BUSY;
-	else if ((e = gw_judge(g, &cl, &se->event)) == ERR_OK) {
+	else if ((e = gw_judge(g, &cl, event)) == ERR_OK) {
 		b = &s->bucket[se->peer.device_number % s->buckets];
 		if ((se->next = *b) != NULL)
 			se->next->prev = &se->next;
@@ -122,8 +122,8 @@ fealty_session_register(struct fealty_gateway *g,
 		se->peer = *peer;
 		se->close_session = close_session;
 		se->arg = arg;
-		e = insert(g, se);
-		decision->event = se->event;
+		/* once in, it is the cutter's as well */
+		e = insert(g, se, &decision->event);
 	}
 	if (e != ERR_OK) {
 		free(se);

@@ -64,7 +64,8 @@ refused(struct conn *c, enum err e, const char *reason)
 	bool bad = e == ERR_PROOF || (c->asked && !c->known);
 
 	key32_wipe(&c->psk.answer.key);
-	c->established = false;
+	c->spent = true;
+	c->known = false;
 	if (c->limited)
 		return (FEALTY_STEP_FAILED); /* told when it became so */
 	log_handshake(c, false, e, reason);
@@ -87,22 +88,6 @@ failed(struct conn *c)
 	return (refused(c, e, reason));
 }
 
-/* Whether the connection rests on our key and nothing else. */
-static bool
-rests_on_key(const struct conn *c)
-{
-	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
-
-	if (!c->known || suite == NULL)
-		return (false);
-	if (c->tls == 13)
-		return (SSL_version(c->ssl) == TLS1_3_VERSION &&
-		    SSL_session_reused(c->ssl));
-	return (SSL_version(c->ssl) == TLS1_2_VERSION &&
-	    SSL_CIPHER_get_auth_nid(suite) == NID_auth_psk &&
-	    SSL_get_extms_support(c->ssl) == 1);
-}
-
 static enum fealty_step
 settle(struct conn *c)
 {
@@ -110,11 +95,9 @@ settle(struct conn *c)
 	struct claim cl;
 	enum err e;
 
-	if (!rests_on_key(c))
+	if (!conn_rests_on_key(c))
 		return (refused(c, ERR_CRYPTO,
 		    "the connection does not rest on the device's key"));
-	key32_wipe(&c->psk.answer.key);
-	c->established = true;
 	if (fealty_tls_peer(c->ssl, &peer) != 0)
 		return (refused(c, ERR_INTERNAL, NULL));
 	/* an event may have come since the look-up */

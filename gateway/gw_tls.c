@@ -112,8 +112,8 @@ client_hello(SSL *ssl, int *alert, void *arg)
 	struct conn *c = conn_get(arg, ssl);
 
 	*alert = SSL_AD_HANDSHAKE_FAILURE;
-	/* one handshake per connection */
-	if (c == NULL || c->established)
+	/* one handshake per SSL: a second one would find a wiped key */
+	if (c == NULL || c->spent)
 		return (SSL_CLIENT_HELLO_ERROR);
 	c->tls = offers_13(ssl) ? 13 : 12;
 	return (c->tls == 13 ? hello_13(c, ssl, alert) : hello_12(c, ssl));
@@ -122,7 +122,7 @@ client_hello(SSL *ssl, int *alert, void *arg)
 static void
 key_for(struct conn *c, const void *identity, size_t len, struct key32 *out)
 {
-	if (c->known && len == c->identity_len &&
+	if (c->known && !c->spent && len == c->identity_len &&
 	    memcmp(identity, c->identity, len) == 0) {
 		*out = c->psk.answer.key;
 		return;
@@ -192,7 +192,8 @@ fealty_tls_setup(struct fealty_gateway *g, SSL_CTX *ctx)
 	    !SSL_CTX_set_cipher_list(ctx, SUITES_12) ||
 	    !SSL_CTX_set_num_tickets(ctx, 0) ||
 	    !SSL_CTX_set_max_early_data(ctx, 0) ||
-	    !SSL_CTX_set_recv_max_early_data(ctx, 0))
+	    !SSL_CTX_set_recv_max_early_data(ctx, 0) ||
+	    !conn_bind_context(ctx, g))
 		return (-1);
 	SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX |
 	    SSL_OP_ALLOW_CLIENT_RENEGOTIATION |

@@ -101,9 +101,9 @@ FEALTY_EXPORT struct fealty_gateway *fealty_gateway_open(
     const struct fealty_options *options, char *reason, size_t size);
 /*
  * Stops the threads (waits for a running request, at most request_ms per
- * URL) and wipes every key. Handshakes handed over fail first. Every SSL of
- * a context that was set up must have been freed, every session
- * unregistered. NULL is fine.
+ * URL) and wipes every key. Handshakes handed over fail first; every session
+ * must have been unregistered. Contexts and SSLs may live on: their next
+ * handshake fails. NULL is fine.
  */
 FEALTY_EXPORT void fealty_gateway_close(struct fealty_gateway **gateway);
 /*
@@ -224,7 +224,8 @@ FEALTY_EXPORT int fealty_tls_peer(const SSL *ssl, struct fealty_device *peer);
 
 /*
  * An event names the session's device: end the session. Called once, from a
- * thread of the library, without a lock held; it must not block.
+ * thread of the library, without a lock held; it must not block. It may come
+ * before fealty_session_register has returned.
  */
 typedef void fealty_close_fn(void *arg, const char *code,
     uint64_t position);
