@@ -58,6 +58,7 @@ pgbin=/usr/lib/postgresql/15/bin
 dir=$(mktemp -d /tmp/fealty-be.XXXXXX) || exit 1
 chmod 711 "$dir"
 authd_pid='' floor_pid='' pg_pid=''
+api=0 listener=0 # chosen at the first start and kept: the issuer names it
 unset FEALTY_URL FEALTY_CREDENTIAL_FILE FEALTY_CA_FILE
 
 stop() { # PID: ends it and waits
@@ -91,7 +92,8 @@ until_true() { # SECONDS COMMAND...: polls to a deadline
 start_authd() {
 	rm -f "$dir/a/run/ready"
 	"$build/authd/authd" --embedded "$dir/a" --sql-dir "$top/sql" \
-	    --listen 127.0.0.1:0 --device-listen 127.0.0.1:0 \
+	    --listen "127.0.0.1:$api" \
+	    --device-listen "127.0.0.1:$listener" \
 	    --log-level warn >>"$dir/authd.log" 2>&1 &
 	authd_pid=$!
 	until_true 60 test -f "$dir/a/run/ready" || die "authd is not ready"
@@ -186,10 +188,10 @@ report() { # ROW METRIC UNIT VALUE FLOOR REACH
 	local ratio ok=true
 	[ ! -e "$dir/wrong" ] || ok=false
 	ratio=$(awk -v v="$4" -v f="$5" \
-	    'BEGIN {printf "%.3f", f > 0 ? v / f : 0}')
+	    'BEGIN {printf "%.3f", (f > 0) ? v / f : 0}')
 	if [ -z "$smoke" ] && [ "$ok" = true ]; then
 		ok=$(awk -v r="$ratio" -v m="$6" \
-		    'BEGIN {print r >= m ? "true" : "false"}')
+		    'BEGIN {print (r >= m) ? "true" : "false"}')
 	fi
 	[ "$ok" = true ] || all_ok=false
 	results=$(jq --arg row "$1" --arg metric "$2" --arg unit "$3" \
