@@ -259,6 +259,7 @@ row_introspect_seen() {
 
 row_introspect_new() {
 	local values='' floors='' i
+	fetch_tokens 1 "$dir/other"
 	fetch_tokens "$ntokens" "$dir/new"
 	check_tokens "$dir/new"
 	introspection_answer "$dir/new"
@@ -266,9 +267,11 @@ row_introspect_new() {
 	plan_introspect "$dir/new" "$dir/floor.plan" --answer "$dir/answer"
 	start_floor --mode verify
 	for ((i = 0; i < rounds; i++)); do
-		# a fresh process has seen none of them
+		# A fresh process has seen none of them; it gets to know the
+		# gateway by another token.
 		stop "$authd_pid"
 		start_authd
+		introspection_answer "$dir/other"
 		floors+=" $(run_load --port "$floor_port" --exact --plan \
 		    "$dir/floor.plan" --seconds $time)"
 		values+=" $(run_load --port "$api" --plan "$dir/new.plan" \
