@@ -73,7 +73,7 @@ gw_why_get(struct gw_why *w, uint64_t dn, uint64_t event, enum err e,
 	pthread_mutex_lock(&w->lock);
 	if (p->dn == dn && dn != 0) {
 		memcpy(device_id, p->device_id, sizeof(name_t));
-		if (e == ERR_DEVICE_SUSPENDED && p->event == event &&
+		if (e == ERR_DEVICE_BLOCKED && p->event == event &&
 		    p->err != ERR_OK)
 			e = p->err;
 	}

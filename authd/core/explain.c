@@ -115,7 +115,11 @@ device_txn(struct txn *tx)
 	if (e != ERR_OK)
 		return e;
 	x->has_device = 1;
-	verdict(x, device_state_refusal(d->state));
+	why = device_state_refusal(d->state);
+	/* The events only say blocked; the row knows for how long. */
+	if (x->verdict == ERR_DEVICE_BLOCKED && why != ERR_OK)
+		x->verdict = why;
+	verdict(x, why);
 	why = blocked_by_rows(tx, d);
 	if (why != ERR_OK && why != ERR_TENANT_BLOCKED &&
 	    why != ERR_GROUP_BLOCKED)

@@ -56,6 +56,7 @@ X(NONCE, 401, "assertion_nonce", "the server nonce is wrong or too old: fetch a 
 /* a device's state */ \
 X(DEVICE_SUSPENDED, 403, "device_suspended", "the device is suspended: reinstate it first", 0) \
 X(DEVICE_REVOKED, 403, "device_revoked", "the device is revoked", 0) \
+X(DEVICE_BLOCKED, 403, "device_blocked", "the device is suspended or revoked: an operator knows which", 0) \
 X(DEVICE_INACTIVE, 403, "device_inactive", "the device is not active", 0) \
 X(GROUP_BLOCKED, 403, "group_blocked", "a group of the device is blocked", 0) \
 X(TENANT_BLOCKED, 403, "tenant_blocked", "the tenant is blocked", 0) \

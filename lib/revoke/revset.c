@@ -187,7 +187,7 @@ revset_check(const struct revset *s, const struct claim *c, uint64_t *by)
 	if (v.group != 0)
 		return because(ERR_GROUP_BLOCKED, v.group, by);
 	if (v.device != 0)
-		return because(ERR_DEVICE_SUSPENDED, v.device, by);
+		return because(ERR_DEVICE_BLOCKED, v.device, by);
 	if (v.cut != 0)
 		return because(ERR_TOKEN_CUT, v.cut, by);
 	if (v.jti != 0)

@@ -45,7 +45,7 @@ uint64_t revset_position(const struct revset *s);
 uint64_t revset_floor(const struct revset *s);
 
 /*
- * ERR_OK: alive. ERR_TOKEN_CUT, ERR_DEVICE_SUSPENDED (blocked device),
+ * ERR_OK: alive. ERR_TOKEN_CUT, ERR_DEVICE_BLOCKED,
  * ERR_GROUP_BLOCKED, ERR_TENANT_BLOCKED, ERR_TOKEN_REVOKED (jti),
  * ERR_TOKEN_KEY (signing key), ERR_TOKEN_FLOOR, ERR_AHEAD (claim->pos is
  * above the set's position: the caller has to catch up first; what is dead

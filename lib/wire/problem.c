@@ -62,6 +62,7 @@ oauth_error(enum err e)
 	case ERR_UNAUTHORIZED_CLIENT:
 	case ERR_ROLE:
 	case ERR_SCOPE:
+	case ERR_DEVICE_BLOCKED:
 	case ERR_DEVICE_SUSPENDED:
 	case ERR_DEVICE_REVOKED:
 	case ERR_DEVICE_INACTIVE:

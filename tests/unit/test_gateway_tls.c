@@ -149,7 +149,7 @@ no_oracle_over(struct world *w, int tls)
 
 	pos = authd_event(w->authd, EV_DEVICE, 4, EFFECT_BLOCK);
 	eventually(fealty_gateway_position(w->g) >= pos);
-	fails_with(w, &revoked, "device_suspended");
+	fails_with(w, &revoked, "device_blocked");
 	authd_refuse(w->authd, 5, ERR_DEVICE_REVOKED);
 	fails_with(w, &refused, "device_revoked");
 
@@ -181,8 +181,8 @@ garbage_and_blocked_devices_cause_no_request(void **state)
 	uint64_t pos = authd_event(w->authd, EV_DEVICE, 6, EFFECT_BLOCK);
 
 	eventually(fealty_gateway_position(w->g) >= pos);
-	fails_with(w, &a, "device_suspended");
-	fails_with(w, &b, "device_suspended");
+	fails_with(w, &a, "device_blocked");
+	fails_with(w, &b, "device_blocked");
 	a.identity = b.identity = "AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 	fails_with(w, &a, "identity_unknown");
 	fails_with(w, &b, "identity_unknown");

@@ -176,14 +176,14 @@ events_kill_tokens_that_are_older(void **state)
 	pos = authd_event_text(w->authd, EV_TOKEN, c[3].jti, EFFECT_CUT);
 	eventually(fealty_gateway_position(w->g) >= pos);
 	assert_string_equal(judge_claims(w, &c[0]), "token_cut");
-	assert_string_equal(judge_claims(w, &c[1]), "device_suspended");
+	assert_string_equal(judge_claims(w, &c[1]), "device_blocked");
 	assert_string_equal(judge_claims(w, &c[2]), "group_blocked");
 	assert_string_equal(judge_claims(w, &c[3]), "token_revoked");
 	/* newer than the cut; but a block is a block */
 	authd_claims(w->authd, 1, &fresh);
 	assert_string_equal(judge_claims(w, &fresh), "ok");
 	authd_claims(w->authd, 2, &fresh);
-	assert_string_equal(judge_claims(w, &fresh), "device_suspended");
+	assert_string_equal(judge_claims(w, &fresh), "device_blocked");
 	pos = authd_event(w->authd, EV_DEVICE, 2, EFFECT_LIFT);
 	eventually(fealty_gateway_position(w->g) >= pos);
 	authd_claims(w->authd, 2, &fresh);

@@ -107,7 +107,7 @@ static enum err
 block_code(enum event_kind k)
 {
 	return k == EV_TENANT ? ERR_TENANT_BLOCKED :
-	    k == EV_GROUP ? ERR_GROUP_BLOCKED : ERR_DEVICE_SUSPENDED;
+	    k == EV_GROUP ? ERR_GROUP_BLOCKED : ERR_DEVICE_BLOCKED;
 }
 
 /* Smaller is stricter. */
@@ -115,7 +115,7 @@ static int
 rank(enum err e)
 {
 	static const enum err order[] = {ERR_TOKEN_KEY, ERR_TENANT_BLOCKED,
-	    ERR_GROUP_BLOCKED, ERR_DEVICE_SUSPENDED, ERR_TOKEN_CUT,
+	    ERR_GROUP_BLOCKED, ERR_DEVICE_BLOCKED, ERR_TOKEN_CUT,
 	    ERR_TOKEN_REVOKED, ERR_TOKEN_FLOOR, ERR_AHEAD, ERR_OK};
 	int i;
 
@@ -274,7 +274,7 @@ the_strictest_reason_is_told_first(void **state)
 	assert_int_equal(apply(s, 11, EV_DEVICE, EFFECT_CUT, "1"), ERR_OK);
 	assert_int_equal(revset_check(s, &c, &by), ERR_TOKEN_CUT);
 	assert_int_equal(apply(s, 12, EV_DEVICE, EFFECT_BLOCK, "1"), ERR_OK);
-	assert_int_equal(revset_check(s, &c, &by), ERR_DEVICE_SUSPENDED);
+	assert_int_equal(revset_check(s, &c, &by), ERR_DEVICE_BLOCKED);
 	assert_int_equal(apply(s, 13, EV_GROUP, EFFECT_BLOCK, "3"), ERR_OK);
 	assert_int_equal(revset_check(s, &c, &by), ERR_GROUP_BLOCKED);
 	assert_int_equal(apply(s, 14, EV_TENANT, EFFECT_BLOCK, "7"), ERR_OK);
@@ -295,7 +295,7 @@ a_lift_lets_the_new_in_and_keeps_the_old_out(void **state)
 	assert_int_equal(revset_new(TENANT, &s), ERR_OK);
 	assert_int_equal(apply(s, 5, EV_DEVICE, EFFECT_BLOCK, "1"), ERR_OK);
 	assert_int_equal(revset_device_blocked(s, 1), 1);
-	assert_int_equal(check(s, 1, 1, 5), ERR_DEVICE_SUSPENDED);
+	assert_int_equal(check(s, 1, 1, 5), ERR_DEVICE_BLOCKED);
 	assert_int_equal(apply(s, 8, EV_DEVICE, EFFECT_LIFT, "1"), ERR_OK);
 	assert_int_equal(revset_position(s), 8);
 	assert_int_equal(revset_device_blocked(s, 1), 0);
@@ -438,7 +438,7 @@ a_million_devices_fit_in_forty_megabytes(void **state)
 	    (unsigned long long)worst);
 	assert_int_equal(n, 1000000);
 	assert_true(worst <= 40u << 20);
-	assert_int_equal(check(s, 1000000, 1, 1000000), ERR_DEVICE_SUSPENDED);
+	assert_int_equal(check(s, 1000000, 1, 1000000), ERR_DEVICE_BLOCKED);
 	assert_int_equal(check(s, 1000001, 1, 1000000), ERR_OK);
 	free(run);
 	revset_free(&s);
