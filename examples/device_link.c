@@ -1,6 +1,8 @@
 #include "examples/device.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +105,7 @@ tcp_connect(const char *host, const char *port)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all, *ai;
 	struct timeval limit = {.tv_sec = TIMEOUT_S};
-	int fd = -1;
+	int fd = -1, one = 1;
 
 	if (getaddrinfo(host, port, &hints, &all) != 0)
 		return (-1);
@@ -115,6 +117,9 @@ tcp_connect(const char *host, const char *port)
 		    sizeof(limit)) != 0 ||
 		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit,
 		    sizeof(limit)) != 0 ||
+		    /* small writes follow one another: no waiting for ACKs */
+		    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+		    sizeof(one)) != 0 ||
 		    connect(fd, ai->ai_addr, ai->ai_addrlen) != 0) {
 			close(fd);
 			fd = -1;

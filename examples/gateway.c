@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -311,10 +313,12 @@ static void
 take_connection(struct server *v, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int one = 1;
 	SSL *ssl;
 
 	if (fd < 0)
 		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!count_in(v)) {
 		say("connection refused code=busy reason=\"%d sessions\"",
 		    SESSIONS_MAX);

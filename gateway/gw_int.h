@@ -275,6 +275,8 @@ void gw_log(struct fealty_gateway *g, const struct fealty_log *entry);
 /* The same with fewer words. */
 void gw_note(struct fealty_gateway *g, enum fealty_level level,
     const char *event, enum err e, const char *reason);
+/* What to say of e here. */
+const char *gw_text(enum err e);
 void gw_claim(const struct fealty_device *p, struct claim *out);
 void gw_refuse(struct fealty_decision *d, enum err e, const char *reason);
 int64_t gw_now(const struct fealty_gateway *g); /* monotonic ms */

@@ -19,6 +19,15 @@ gw_log(struct fealty_gateway *g, const struct fealty_log *entry)
 		g->log(g->log_arg, entry);
 }
 
+const char *
+gw_text(enum err e)
+{
+	/* an event tells a block, not its kind; see gw_why.c */
+	if (e == ERR_DEVICE_SUSPENDED)
+		return ("the device is blocked: suspended, or revoked");
+	return (err_text(e));
+}
+
 void
 gw_note(struct fealty_gateway *g, enum fealty_level level, const char *event,
     enum err e, const char *reason)
@@ -30,7 +39,7 @@ gw_note(struct fealty_gateway *g, enum fealty_level level, const char *event,
 		.source = "",
 		.code = err_code(e),
 		.reason = reason != NULL && reason[0] != '\0' ? reason :
-		    err_text(e),
+		    gw_text(e),
 		.position = atomic_load(&g->enforced),
 	};
 
@@ -78,7 +87,7 @@ void
 gw_refuse(struct fealty_decision *d, enum err e, const char *reason)
 {
 	if (reason == NULL || reason[0] == '\0')
-		reason = err_text(e);
+		reason = gw_text(e);
 	d->accepted = e == ERR_OK;
 	d->retry = err_retryable(e);
 	snprintf(d->code, sizeof(d->code), "%s", err_code(e));

@@ -32,7 +32,7 @@ log_handshake(struct conn *c, bool ok, enum err e, const char *reason)
 	if (l.position == 0)
 		l.position = fealty_gateway_position(c->g);
 	l.code = err_code(why);
-	l.reason = reason != NULL ? reason : err_text(why);
+	l.reason = reason != NULL ? reason : gw_text(why);
 	gw_log(c->g, &l);
 }
 
