@@ -9,6 +9,7 @@
 #include "authd/store/bootstrap.h"
 #include "authd/store/store.h"
 #include "lib/base/file.h"
+#include "lib/base/parse.h"
 #include "lib/model/names.h"
 
 #define SQL_MAX (4u << 20)
@@ -66,18 +67,21 @@ exec(PGconn *conn, const char *what, const char *sql, struct detail *d)
 	return e;
 }
 
-/* One number; missing rows read as 0. */
+/* One number. */
 static enum err
 ask(PGconn *conn, const char *sql, int *out, struct detail *d)
 {
 	PGresult *res = PQexec(conn, sql);
 	enum err e = ERR_OK;
+	uint64_t v = 0;
 
-	if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+	if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1) {
 		say(d, "database", PQerrorMessage(conn));
 		e = ERR_STORE;
 	} else {
-		*out = PQntuples(res) == 1 ? atoi(PQgetvalue(res, 0, 0)) : 0;
+		e = parse_u64(PQgetvalue(res, 0, 0), 9999, &v);
+		if (e == ERR_OK)
+			*out = (int)v;
 	}
 	PQclear(res);
 	return e;
@@ -158,6 +162,7 @@ store_migrate(const char *conninfo, const char *dir, struct detail *d)
 {
 	struct dirent **files = NULL;
 	PGconn *conn = NULL;
+	char number[16];
 	int i, n, now = 0;
 	enum err e = ERR_CONFIG;
 
@@ -167,7 +172,8 @@ store_migrate(const char *conninfo, const char *dir, struct detail *d)
 		goto out;
 	}
 	for (i = 0; i < n; i++) {
-		if (atoi(files[i]->d_name) != i + 1) {
+		(void)snprintf(number, sizeof(number), "%04d-", i + 1);
+		if (strncmp(files[i]->d_name, number, 5) != 0) {
 			detail_set(d, "migration %04d is missing", i + 1);
 			goto out;
 		}

@@ -1,0 +1,159 @@
+/* One use of an assertion, whoever comes at the same time. */
+#include "tests/contract/contract.h"
+
+#include <pthread.h>
+#include <string.h>
+
+void
+a_mark_works_once(void **state)
+{
+	struct mark m = {.dn = 5, .exp = 1000, .mark = {1, 0, 2}};
+	struct ground a;
+
+	(void)state;
+	ground_make(&a);
+	m.tenant = a.tenant;
+	OK(store_mark_use(pool, &m));
+	IS(ASSERTION_USED, store_mark_use(pool, &m));
+	m.mark[15] = 1;
+	OK(store_mark_use(pool, &m));
+	m.dn = 6;
+	OK(store_mark_use(pool, &m));
+	m.exp = 1001;
+	OK(store_mark_use(pool, &m));
+	IS(ASSERTION_USED, store_mark_use(pool, &m));
+}
+
+#define THREADS 32
+static struct {
+	pthread_barrier_t barrier;
+	struct mark m;
+	unsigned won, lost, wrong;
+	int rounds, shared; /* marks a thread uses; 1: all the same ones */
+} race;
+
+static void
+use(const struct mark *m)
+{
+	switch (store_mark_use(pool, m)) {
+	case ERR_OK:
+		__atomic_add_fetch(&race.won, 1, __ATOMIC_RELAXED);
+		break;
+	case ERR_ASSERTION_USED:
+		__atomic_add_fetch(&race.lost, 1, __ATOMIC_RELAXED);
+		break;
+	default:
+		__atomic_add_fetch(&race.wrong, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void *
+use_many(void *arg)
+{
+	unsigned self = *(unsigned *)arg;
+	struct mark m = race.m;
+	int i;
+
+	(void)pthread_barrier_wait(&race.barrier);
+	for (i = 0; i < race.rounds; i++) {
+		/* Different threads go through them in different order. */
+		m.dn = (uint64_t)(self % 2 ? race.rounds - i : i + 1);
+		m.mark[0] = race.shared ? 0 : (unsigned char)self;
+		use(&m);
+	}
+	return NULL;
+}
+
+static void
+run_race(int rounds, int shared)
+{
+	unsigned self[THREADS], i;
+	pthread_t t[THREADS];
+	struct ground a;
+
+	ground_make(&a);
+	memset(&race, 0, sizeof(race));
+	race.m.tenant = a.tenant;
+	race.m.exp = 5000;
+	race.rounds = rounds;
+	race.shared = shared;
+	(void)pthread_barrier_init(&race.barrier, NULL, THREADS);
+	for (i = 0; i < THREADS; i++) {
+		self[i] = i;
+		assert_int_equal(pthread_create(&t[i], NULL, use_many,
+		    &self[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		(void)pthread_join(t[i], NULL);
+	(void)pthread_barrier_destroy(&race.barrier);
+	assert_int_equal(race.wrong, 0);
+}
+
+void
+of_32_threads_with_one_mark_one_wins(void **state)
+{
+	(void)state;
+	run_race(1, 1);
+	assert_int_equal(race.won, 1);
+	assert_int_equal(race.lost, THREADS - 1);
+}
+
+void
+many_marks_at_once_each_win_once(void **state)
+{
+	(void)state;
+	run_race(40, 1);
+	assert_int_equal(race.won, 40);
+	assert_int_equal(race.lost, 40 * (THREADS - 1));
+	run_race(40, 0);
+	assert_int_equal(race.won, 40 * THREADS);
+	assert_int_equal(race.lost, 0);
+}
+
+void
+expired_marks_go(void **state)
+{
+	struct mark m = {.dn = 5};
+	struct store *st = session();
+	struct ground a, b;
+	uint32_t n = 99;
+	int i;
+
+	(void)state;
+	ground_make(&a);
+	ground_make(&b);
+	for (i = 0; i < 5; i++) {
+		m.exp = 100 + i;
+		m.tenant = a.tenant;
+		OK(store_mark_use(pool, &m));
+		m.tenant = b.tenant;
+		OK(store_mark_use(pool, &m));
+	}
+	OK(store_mark_expire(st, a.tenant, 104, 3, &n));
+	assert_int_equal(n, 3);
+	OK(store_mark_expire(st, a.tenant, 104, 3, &n));
+	assert_int_equal(n, 1);
+	OK(store_mark_expire(st, a.tenant, 104, 3, &n));
+	assert_int_equal(n, 0);
+	OK(store_mark_expire(st, b.tenant, 1000, 100, &n));
+	assert_int_equal(n, 5);
+	m.tenant = a.tenant;
+	m.exp = 104;
+	IS(ASSERTION_USED, store_mark_use(pool, &m));
+	store_release(&st);
+}
+
+void
+marks_of_tenants_are_apart(void **state)
+{
+	struct mark m = {.dn = 5, .exp = 1000};
+	struct ground a, b;
+
+	(void)state;
+	ground_make(&a);
+	ground_make(&b);
+	m.tenant = a.tenant;
+	OK(store_mark_use(pool, &m));
+	m.tenant = b.tenant;
+	OK(store_mark_use(pool, &m));
+}
