@@ -93,8 +93,13 @@ version(PGconn *conn, int *out, struct detail *d)
 	int there = 0;
 	enum err e;
 
-	e = ask(conn, "SELECT (pg_catalog.to_regclass("
-	    "'fealty.schema_version') IS NOT NULL)::integer", &there, d);
+	/*
+	 * A query over the catalogue, not to_regclass: that one may answer
+	 * from a cache that has not heard of who held the lock before us.
+	 */
+	e = ask(conn, "SELECT count(*) FROM pg_catalog.pg_tables "
+	    "WHERE schemaname = 'fealty' AND tablename = 'schema_version'",
+	    &there, d);
 	if (e != ERR_OK || !there) {
 		if (e == ERR_OK)
 			*out = 0;

@@ -376,19 +376,26 @@ an_idle_session_comes_back_by_itself(void **state)
 
 /* ---- migrations ---- */
 
+struct migration {
+	enum err e;
+	struct detail d;
+};
+
 static void *
 migrate(void *arg)
 {
-	enum err *e = arg;
+	struct migration *m = arg;
 
-	*e = store_migrate(pg_fixture_owner(pg), pg_fixture_sql_dir(), NULL);
+	m->d.text[0] = '\0';
+	m->e = store_migrate(pg_fixture_owner(pg), pg_fixture_sql_dir(),
+	    &m->d);
 	return NULL;
 }
 
 static void
 migrations_race_and_apply_once(void **state)
 {
-	enum err e[6];
+	struct migration m[6];
 	struct detail d = {""};
 	pthread_t t[6];
 	PGconn *c;
@@ -401,12 +408,14 @@ migrations_race_and_apply_once(void **state)
 	PQclear(PQexec(c, "SET client_min_messages = error"));
 	PQclear(PQexec(c, "DROP SCHEMA fealty CASCADE"));
 	for (i = 0; i < 6; i++)
-		assert_int_equal(pthread_create(&t[i], NULL, migrate, &e[i]),
+		assert_int_equal(pthread_create(&t[i], NULL, migrate, &m[i]),
 		    0);
 	for (i = 0; i < 6; i++)
 		(void)pthread_join(t[i], NULL);
 	for (i = 0; i < 6; i++)
-		IS(OK, e[i]);
+		assert_string_equal(m[i].d.text, "");
+	for (i = 0; i < 6; i++)
+		IS(OK, m[i].e);
 	OK(store_migrate(pg_fixture_owner(pg), pg_fixture_sql_dir(), &d));
 	r = PQexec(c, "SELECT count(*) = max(version) "
 	    "FROM fealty.schema_version");
