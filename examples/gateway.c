@@ -112,10 +112,8 @@ close_session(void *arg, const char *code, uint64_t position)
 
 	snprintf(s->code, sizeof(s->code), "%s", code);
 	wake(s->cut);
-	(void)position;
 }
 
-/* Waits for the socket; 0 at the time limit. */
 static bool
 wait_for(SSL *ssl, int want, int ms)
 {
@@ -193,7 +191,6 @@ take_lines(struct session *s)
 	return (s->len < LINE_MAX_LEN);
 }
 
-/* Reads what is there. */
 static bool
 take_input(struct session *s)
 {
