@@ -46,6 +46,11 @@ take_device(struct burn *b, const struct device *dev)
 		detail_set(&b->detail, "the answer is of another device");
 		return ERR_INTERNAL;
 	}
+	/* the number tells a void identity from its successor by that name */
+	if (b->unit.dn != 0 && dev->dn != b->unit.dn) {
+		detail_set(&b->detail, "the identity was made void meanwhile");
+		return ERR_WRONG_STATE;
+	}
 	b->device = *dev;
 	return ERR_OK;
 }
@@ -94,6 +99,7 @@ step_reserve(struct burn *b)
 		memcpy(b->unit.device_id, b->device.device_id,
 		       sizeof(b->unit.device_id));
 		b->unit.epoch = b->device.epoch;
+		b->unit.dn = b->device.dn;
 	}
 	buf_free(&body);
 	buf_free(&answer);
@@ -381,13 +387,18 @@ run_steps(struct burn *b, int from, int to)
 	return ERR_OK;
 }
 
+/*
+ * The step to go on behind, or -1. A unit whose last burn went into another
+ * target is begun anew, so that the authority decides: what was written here
+ * before could pass for the live identity that the other target holds.
+ */
 static int
 last_step(struct burn *b)
 {
 	int i;
 
-	if (journal_last(b->journal, b->serial, target_name(b->target),
-			 &b->unit) != ERR_OK)
+	if (journal_last(b->journal, b->serial, NULL, &b->unit) != ERR_OK ||
+	    strcmp(b->unit.target, target_name(b->target)) != 0)
 		return -1;
 	for (i = STEPS - 1; i >= 0; i--) {
 		if (strcmp(b->unit.step, steps[i].name) == 0)
@@ -424,10 +435,15 @@ start_over(enum err e)
 enum err
 burn_run(struct burn *b)
 {
-	enum err e = ERR_NOT_FOUND;
+	enum err e;
 	int last;
 
 	b->step = "journal";
+	if ((e = journal_claim(b->journal, b->serial)) != ERR_OK) {
+		detail_set(&b->detail, "another run is burning this unit");
+		return e;
+	}
+	e = ERR_NOT_FOUND;
 	last = last_step(b);
 	if (last >= WRITE && b->unit.has_challenge &&
 	    name_is_device_id(b->unit.device_id) &&

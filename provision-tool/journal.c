@@ -107,6 +107,7 @@ line_decode(const char *s, size_t len, struct journal_entry *out)
 	jin_str(&in, "step", e.step, sizeof(e.step));
 	jin_str(&in, "device_id", e.device_id, sizeof(e.device_id));
 	jin_u32(&in, "epoch", UINT32_MAX, &e.epoch);
+	jin_opt_u64(&in, "number", NUMBER_MAX, &e.dn);
 	jin_opt_str(&in, "challenge", challenge, sizeof(challenge));
 	if ((err = jin_done(&in)) != ERR_OK)
 		return err;
@@ -129,10 +130,10 @@ line_encode(const struct journal_entry *e, struct buf *out)
 
 	format_time(clock_wall_s(&clock_system), t);
 	b64url_encode(e->challenge, sizeof(e->challenge), challenge);
-	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "t", t, "order",
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:I}", "t", t, "order",
 		      e->order, "serial", e->serial, "target", e->target,
 		      "step", e->step, "device_id", e->device_id, "epoch",
-		      (json_int_t)e->epoch);
+		      (json_int_t)e->epoch, "number", (json_int_t)e->dn);
 	if (o != NULL && e->has_challenge &&
 	    json_object_set_new(o, "challenge", json_string(challenge)) != 0) {
 		json_decref(o);
@@ -156,10 +157,31 @@ line_matches(const char *s, size_t len, const char *serial, const char *target,
 		return 0;
 	if (line_decode(s, len, &e) != ERR_OK)
 		return 0;
-	if (strcmp(e.serial, serial) != 0 || strcmp(e.target, target) != 0)
+	if (strcmp(e.serial, serial) != 0 ||
+	    (target != NULL && strcmp(e.target, target) != 0))
 		return 0;
 	*found = e;
 	return 1;
+}
+
+/*
+ * A lock on one octet far behind the end of the file, chosen by the serial
+ * number: it needs no file of its own and goes with the process. Two units
+ * that fall on the same octet merely wait for each other.
+ */
+enum err
+journal_claim(struct journal *j, const char *serial)
+{
+	struct flock one = {.l_type = F_WRLCK, .l_whence = SEEK_SET,
+			    .l_len = 1};
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *serial != '\0'; serial++)
+		h = (h ^ (unsigned char)*serial) * UINT64_C(0x100000001b3);
+	one.l_start = (off_t)(h >> 3 | UINT64_C(1) << 60);
+	if (fcntl(j->fd, F_OFD_SETLK, &one) == 0)
+		return ERR_OK;
+	return errno == EAGAIN || errno == EACCES ? ERR_CONFLICT : ERR_IO;
 }
 
 enum err

@@ -10,7 +10,7 @@
  * go on where it stopped. One append-only file per order, mode 0600, one
  * JSON line a step, on the disk before the next step begins:
  *   {"t":TIME,"order":…,"serial":…,"target":…,"step":…,"device_id":…,
- *    "epoch":N,"challenge":octets}
+ *    "epoch":N,"number":N,"challenge":octets}
  * ("challenge" from the release on). No key is ever in it. A line torn by a
  * crash is passed over. Several processes may append to one file.
  */
@@ -24,6 +24,7 @@ struct journal_entry {
 	char step[JOURNAL_STEP_MAX + 1]; /* the one that is done */
 	name_t device_id;
 	uint32_t epoch;
+	uint64_t dn; /* 0: not known */
 	int has_challenge;
 	unsigned char challenge[CHALLENGE_LEN];
 };
@@ -32,7 +33,12 @@ struct journal;
 /* Opens or makes DIR/ORDER.jsonl. ERR_IO with d. */
 enum err journal_open(const char *dir, const char *order, struct journal **out,
 		      struct detail *d) MUST_CHECK;
-/* The newest entry of that unit and target; ERR_NOT_FOUND. */
+/*
+ * Claims the unit for this process until the journal is closed: ERR_CONFLICT
+ * while another one burns it.
+ */
+enum err journal_claim(struct journal *j, const char *serial) MUST_CHECK;
+/* The newest entry of that unit and target (NULL: any); ERR_NOT_FOUND. */
 enum err journal_last(struct journal *j, const char *serial, const char *target,
 		      struct journal_entry *out) MUST_CHECK;
 /* Appends, and returns when the disk has it. */

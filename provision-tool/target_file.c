@@ -66,14 +66,23 @@ file_path(const char *dir, const char *device_id, char path[PATH_MAX],
 	return ERR_OK;
 }
 
-/* 1 if name is what an atomic write of DEVICE_ID.cbor uses until it is. */
+/*
+ * 1 if name is what an atomic write of DEVICE_ID.cbor uses until it is. Its
+ * six random characters hold no dot, so that the record of a device called
+ * DEVICE_ID.cbor.x is none.
+ */
 static int
 is_leftover(const char *name, const char *device_id)
 {
+	static const char random[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789";
 	size_t n = strlen(device_id);
 
-	return strncmp(name, device_id, n) == 0 &&
-	       strncmp(name + n, ".cbor.", 6) == 0 && strlen(name + n) == 12;
+	if (strncmp(name, device_id, n) != 0 ||
+	    strncmp(name + n, ".cbor.", 6) != 0)
+		return 0;
+	name += n + 6;
+	return strlen(name) == 6 && strspn(name, random) == 6;
 }
 
 /* A run that was killed while it wrote has left a copy of the key there. */

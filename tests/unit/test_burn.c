@@ -660,12 +660,92 @@ targets_that_cannot_be_used_are_refused_with_a_reason(void **state)
 	}
 }
 
+/* A folder of files: one's leftovers are looked for among the others. */
+static void
+record_of_a_device_with_a_lookalike_name_survives(void **state)
+{
+	struct place *p = *state;
+	char other[160], leftover[160];
+
+	(void)snprintf(other, sizeof(other), "%s/sn:1.cbor.b.cbor", p->dir);
+	(void)snprintf(leftover, sizeof(leftover), "%s/sn:1.cbor.aB3xYz",
+		       p->dir);
+	assert_int_equal(file_write_atomic(other, 0600, "x", 1), ERR_OK);
+	assert_int_equal(file_write_atomic(leftover, 0600, "x", 1), ERR_OK);
+	assert_int_equal(burn(p), ERR_OK);
+	assert_int_equal(access(other, F_OK), 0);
+	assert_int_not_equal(access(leftover, F_OK), 0);
+}
+
+/*
+ * Two boards under one label, or a board changed half-way: the first, cut off
+ * behind its write, must not pass for the device when the second is live.
+ */
+static void
+unit_burned_into_another_target_since_is_no_second_identity(void **state)
+{
+	struct place *p = *state;
+	const char *step;
+	char spec[96];
+
+	(void)snprintf(spec, sizeof(spec), "file:%s", p->other);
+	a->lose_request = 3; /* confirm */
+	assert_int_equal(burn(p), ERR_NETWORK);
+	a->lose_request = 0;
+	assert_int_equal(burn_into(p, spec, NULL, NULL), ERR_OK);
+	assert_int_equal(a->confirms, 1);
+	assert_int_equal(burn_into(p, p->spec, &step, NULL), ERR_SERIAL_USED);
+	assert_string_equal(step, "reserve");
+	assert_int_equal(a->confirms, 1);
+	/* while the live one's own command is as good as ever */
+	assert_int_equal(burn_into(p, spec, NULL, NULL), ERR_OK);
+}
+
+/* Void and reserved again: same name and epoch, another number and key. */
+static void
+record_of_a_void_identity_does_not_pass_for_its_successor(void **state)
+{
+	struct place *p = *state;
+	int resumed;
+
+	a->lose_request = 3;
+	assert_int_equal(burn(p), ERR_NETWORK);
+	a->lose_request = 0;
+	a->dev.dn = 8;
+	a->dev.state = DEV_ACTIVE;
+	a->expired = 1;
+	memset(a->k.b, 0x11, sizeof(a->k.b));
+	assert_int_equal(burn_into(p, p->spec, NULL, &resumed),
+			 ERR_SERIAL_USED);
+	assert_int_equal(resumed, 0);
+}
+
+static void
+two_runs_do_not_burn_one_unit_at_a_time(void **state)
+{
+	struct place *p = *state;
+	struct journal *j = NULL;
+	struct detail d = {""};
+
+	assert_int_equal(journal_open(p->journals, ORDER, &j, &d), ERR_OK);
+	assert_int_equal(journal_claim(j, "SN-2"), ERR_OK);
+	assert_int_equal(journal_claim(j, SERIAL), ERR_OK);
+	assert_int_equal(burn(p), ERR_CONFLICT);
+	assert_int_equal(a->requests, 0);
+	journal_close(&j);
+	assert_int_equal(burn(p), ERR_OK);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+	    CASE(record_of_a_device_with_a_lookalike_name_survives),
+	    CASE(unit_burned_into_another_target_since_is_no_second_identity),
+	    CASE(record_of_a_void_identity_does_not_pass_for_its_successor),
+	    CASE(two_runs_do_not_burn_one_unit_at_a_time),
 	    CASE(burn_of_a_new_unit_gives_one_live_identity),
 	    CASE(same_command_again_changes_nothing_and_releases_no_key),
 	    CASE(killed_anywhere_the_same_command_ends_with_one_live_identity),
