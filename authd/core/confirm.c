@@ -54,13 +54,18 @@ check_answer(struct txn *tx, const struct device *dev,
 	return e;
 }
 
-/* Whose turn it is: the station that holds the key, of this epoch. */
+/*
+ * Whose turn it is: the station that holds the key, of this epoch, by its
+ * newest release; what an earlier one was written into must not pass for
+ * the device too.
+ */
 static enum err
 may_confirm(struct txn *tx, const struct confirming *c)
 {
 	const struct device *dev = &c->device;
-	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    dev->epoch, tx->call->caller->number};
+	struct challenge_of about = {tx->call->tenant->number, dev->dn,
+	    dev->epoch, tx->call->caller->number, 0};
+	struct device_key_row row;
 	uint64_t station = 0;
 	enum err e;
 
@@ -74,6 +79,10 @@ may_confirm(struct txn *tx, const struct confirming *c)
 		return ERR_STATION;
 	if (c->req->epoch != dev->epoch)
 		return ERR_WRONG_STATE;
+	e = store_device_key_get(tx->st, dev->dn, dev->epoch, &row);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+	about.release = row.released;
 	return challenge_check(tx->call->core, &about, c->req->challenge);
 }
 

@@ -253,6 +253,7 @@ struct challenge_of {
 	uint64_t dn;
 	uint32_t epoch;
 	uint64_t station;
+	uint64_t release; /* which one of this key: only the newest counts */
 };
 enum err challenge_make(const struct core *c, const struct challenge_of *o,
     unsigned char out[CHALLENGE_LEN]) MUST_CHECK;

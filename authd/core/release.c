@@ -11,6 +11,7 @@ struct releasing {
 	const struct release_request *req;
 	struct release *out; /* a draft until committed */
 	struct buf jwe;
+	uint64_t count; /* of the releases of this key, with this one */
 };
 
 /* Out of the authority only before the confirmation, to one station. */
@@ -57,6 +58,8 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 	model = calloc(1, sizeof(*model));
 	e = row == NULL || model == NULL ? ERR_NOMEM :
 	    store_device_key_get(tx->st, dev->dn, dev->epoch, row);
+	if (e == ERR_OK)
+		r->count = row->released + 1;
 	if (e == ERR_OK && row->data_key == 0)
 		e = store_model_get(tx->st, dev->model, model);
 	if (e == ERR_NOT_FOUND)
@@ -84,7 +87,7 @@ fill_release(struct txn *tx, struct releasing *r, const struct order *o)
 	struct release *out = r->out;
 	struct device *dev = &out->device;
 	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    dev->epoch, tx->call->caller->number};
+	    dev->epoch, tx->call->caller->number, r->count};
 	enum err e;
 
 	if (r->jwe.len >= sizeof(out->key))

@@ -115,21 +115,22 @@ nonce_check(const struct core_call *call, const char *nonce, int64_t *exp)
 #define CHALLENGE_LABEL "fealty challenge v1"
 
 static void
-challenge_about(const struct challenge_of *o, unsigned char about[24])
+challenge_about(const struct challenge_of *o, unsigned char about[32])
 {
 	unsigned char *p = about;
 
 	p = put(p, o->tenant, 4);
 	p = put(p, o->dn, 8);
 	p = put(p, o->epoch, 4);
-	(void)put(p, o->station, 8);
+	p = put(p, o->station, 8);
+	(void)put(p, o->release, 8);
 }
 
 enum err
 challenge_make(const struct core *c, const struct challenge_of *o,
     unsigned char out[CHALLENGE_LEN])
 {
-	unsigned char about[24];
+	unsigned char about[32];
 
 	challenge_about(o, about);
 	return stamp_make(&c->authority.challenge, CHALLENGE_LABEL, about,
@@ -140,7 +141,7 @@ enum err
 challenge_check(const struct core *c, const struct challenge_of *o,
     const unsigned char challenge[CHALLENGE_LEN])
 {
-	unsigned char about[24];
+	unsigned char about[32];
 	int64_t at;
 
 	challenge_about(o, about);
