@@ -57,7 +57,10 @@ enum err revset_check(const struct revset *s, const struct claim *c,
 /* 1 if the device is blocked now or caller number is dead. */
 int revset_device_blocked(const struct revset *s, uint64_t dn);
 int revset_caller_dead(const struct revset *s, uint64_t caller);
-/* Drop token entries that expired before now (seconds). */
+/*
+ * Drop token entries that expired 300 s before now (seconds), above every
+ * verifier's leeway: a revoked token stays dead for as long as it is taken.
+ */
 void revset_expire(struct revset *s, int64_t now);
 /* Entries held, and octets they take. */
 void revset_size(const struct revset *s, uint64_t *entries, uint64_t *octets);

@@ -59,11 +59,17 @@ wordtab_put(struct wordtab *t, const char *id)
 	return w;
 }
 
-/* Without an expiry the floor ends it: no token lives that long. */
+/*
+ * Without an expiry the floor ends it: no token lives that long. With one it
+ * stays for a while yet: verifiers give tokens some leeway, and a revoked one
+ * must not come back to life for that time.
+ */
 static int
 ended(const struct word *w, int64_t drop_at, uint64_t floor)
 {
-	return w->exp > 0 ? w->exp < drop_at : w->pos <= floor;
+	if (w->exp > 0)
+		return drop_at > WORD_GRACE && w->exp < drop_at - WORD_GRACE;
+	return w->pos <= floor;
 }
 
 enum err

@@ -19,6 +19,9 @@ struct wordtab {
 	uint64_t seed;
 };
 
+/* Seconds behind its expiry for which a name is kept; above any leeway. */
+#define WORD_GRACE 300
+
 struct word *wordtab_find(const struct wordtab *t, const char *id);
 int wordtab_fits(const struct wordtab *t, size_t more);
 /* A copy with room for more, without entries that drop_at and floor end. */
