@@ -380,8 +380,10 @@ out:
 void
 em_socket_remove(struct embedded *em)
 {
-	if (em->socket_dir[0] != '\0')
-		remove_socket_dir(em, em->socket_dir);
+	/* Without one of ours, the file is that of whoever has the lock. */
+	if (em->socket_dir[0] == '\0')
+		return;
+	remove_socket_dir(em, em->socket_dir);
 	if (em->run_fd >= 0)
 		(void)unlinkat(em->run_fd, "socket-dir", 0);
 	em->socket_dir[0] = '\0';
