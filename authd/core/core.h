@@ -122,7 +122,9 @@ enum err core_token_revoke(struct core_call *call, const char *identity,
 
 /* ---- device listener ---- */
 /*
- * The PSK for a handshake; may take a moment (blocking pool). On any error
+ * The PSK for a handshake; may take a moment (blocking pool). A device that
+ * is suspended or revoked gets its handshake, and no more: each request then
+ * tells it why. On any error
  * the listener uses core_decoy instead, so that a stranger learns nothing,
  * and logs the reason. tls is 12 or 13.
  */
