@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,13 @@ em_user(struct embedded *em, const char *user, struct detail *d)
 	em->drop = geteuid() == 0;
 	em->uid = pw->pw_uid;
 	em->gid = pw->pw_gid;
+	/* Now: a child forked beside other threads must not look it up. */
+	em->ngroups = EM_GROUPS;
+	if (getgrouplist(pw->pw_name, pw->pw_gid, em->groups,
+	    &em->ngroups) < 0) {
+		detail_set(d, "user %s is in too many groups", pw->pw_name);
+		return ERR_CONFIG;
+	}
 	if (copy_str(em->user, sizeof(em->user), pw->pw_name) != ERR_OK)
 		return ERR_CONFIG;
 	return ERR_OK;

@@ -9,6 +9,7 @@
 #define EM_SUPERUSER "fealty_super"
 #define EM_DATABASE "fealty"
 #define EM_CONNINFO 256
+#define EM_GROUPS 64
 
 struct embedded {
 	char dir[EM_PATH];
@@ -18,6 +19,8 @@ struct embedded {
 	char user[64]; /* whom the server runs as */
 	uid_t uid;
 	gid_t gid;
+	gid_t groups[EM_GROUPS];
+	int ngroups;
 	int drop;      /* authd is root: become user first */
 	int lock_fd;
 	int run_fd;    /* DIR/run */

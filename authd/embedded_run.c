@@ -53,8 +53,8 @@ become(const struct embedded *em)
 {
 	if (em == NULL || !em->drop)
 		return 1;
-	return setgid(em->gid) == 0 && initgroups(em->user, em->gid) == 0 &&
-	    setuid(em->uid) == 0 && setuid(0) != 0;
+	return setgroups((size_t)em->ngroups, em->groups) == 0 &&
+	    setgid(em->gid) == 0 && setuid(em->uid) == 0 && setuid(0) != 0;
 }
 
 /* Nothing of ours is inherited but output and the one descriptor. */
