@@ -83,7 +83,8 @@ redeem(struct core_call *call, const char *jwt, size_t len,
 		return e;
 	/* It has proven itself: from here on refusals are explained. */
 	state = device_fit(call->tenant, d, pos);
-	if (state == ERR_TOKEN_CUT) /* cut meanwhile: look again */
+	/* The set is newer than the row: look again. */
+	if (state == ERR_TOKEN_CUT || state == ERR_DEVICE_BLOCKED)
 		state = device_authenticate(call->core, call->tenant, id, 1,
 		    d, &pos);
 	if (state != ERR_OK)

@@ -184,9 +184,11 @@ device_authenticate(struct core *c, const struct core_tenant *t,
 		e = device_lookup(c, t, id, may_block, out, pos);
 		if (e == ERR_OK)
 			e = device_fit(t, out, *pos);
-		/* Cut between the look and now: look again, it is newer. */
-		if (e != ERR_TOKEN_CUT)
+		/* The set is newer than the row: look again for the reason. */
+		if (e != ERR_TOKEN_CUT && e != ERR_DEVICE_BLOCKED)
 			return e;
+		if (!may_block)
+			return ERR_WOULD_BLOCK;
 	}
-	return ERR_CONFLICT;
+	return e == ERR_TOKEN_CUT ? ERR_CONFLICT : e;
 }

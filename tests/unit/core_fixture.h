@@ -20,7 +20,7 @@ struct turned_clock {
 struct fixture {
 	struct turned_clock time;
 	struct core_conf conf;
-	char dir[64], kek[96], db[64];
+	char dir[64], kek[96], db[400];
 	struct core *core;
 	const struct core_tenant *tenant;
 	struct caller admin, line1, line2, gateway, other_gateway;
