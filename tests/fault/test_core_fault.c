@@ -349,9 +349,11 @@ an_authority_opens_whole_or_not(void **state)
 	struct core *c = NULL;
 	char db[32];
 	unsigned n;
-	enum err e = ERR_STORE;
+	int reached = 1;
+	enum err e;
 
-	for (n = 1; e != ERR_OK && n < CALLS_MAX; n++) {
+	core_close(&f->core); /* its follower would take some of the faults */
+	for (n = 1; reached && n < CALLS_MAX; n++) {
 		struct step s = {.f = f, .n = n};
 		struct detail d = {""};
 
@@ -359,12 +361,10 @@ an_authority_opens_whole_or_not(void **state)
 		conf.conninfo = db;
 		arm(&s, ERR_STORE);
 		e = core_open(&conf, &c, &d);
-		(void)disarm(&s);
+		reached = disarm(&s);
 		if (e != ERR_OK) {
 			assert_null(c);
-			e = core_open(&conf, &c, &d);
-			assert_int_equal(e, ERR_OK);
-			e = ERR_STORE;
+			assert_int_equal(core_open(&conf, &c, &d), ERR_OK);
 		}
 		core_close(&c);
 	}

@@ -320,6 +320,7 @@ introspection_tells_the_living_from_the_dead(void **state)
 	struct core_figures fig;
 	struct buf json = {.max = 4096};
 	struct unit u;
+	char *last, right;
 
 	fixture_burn(f, "o1", "A1", &u);
 	assert_int_equal(fixture_token(f, &u, &t), ERR_OK);
@@ -331,9 +332,11 @@ introspection_tells_the_living_from_the_dead(void **state)
 	fake_store_away(0);
 	core_figures(f->core, &fig);
 	assert_int_equal(fig.introspections_from_cache, 2);
-	t.token.p[t.token.len - 3] ^= 1;
+	last = &t.token.p[t.token.len - 3];
+	right = *last;
+	*last = right == 'A' ? 'B' : 'A';
 	assert_int_equal(fixture_introspect(f, &t), ERR_TOKEN_SIGNATURE);
-	t.token.p[t.token.len - 3] ^= 1;
+	*last = right;
 	assert_int_equal(fixture_effect(f, "m1-A1", EFFECT_CUT, 0), ERR_OK);
 	assert_int_equal(fixture_introspect(f, &t), ERR_TOKEN_CUT);
 	assert_int_equal(fixture_token(f, &u, &t), ERR_OK);
