@@ -175,17 +175,13 @@ tests_of() { # GROUP: the registered tests of it
 }
 
 run_registered() { # GROUP
-	local t
+	local t program
+	cd "$asan" || return
 	for t in $(tests_of "$1"); do
-		if [ -x "$asan/$t" ]; then
-			cd "$asan" || return
-			run "$t" "$(limit_of "$t")" env srcdir="$src" \
-			    "$asan/$t"
-		else
-			cd "$asan" || return
-			run "$t" "$(limit_of "$t")" env srcdir="$src" \
-			    FEALTY_BUILD="$plain" "$src/$t"
-		fi
+		program=$asan/$t
+		[ -x "$program" ] || program=$src/$t
+		run "$t" "$(limit_of "$t")" env srcdir="$src" \
+		    FEALTY_BUILD="$asan" "$program"
 	done
 }
 
