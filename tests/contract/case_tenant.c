@@ -205,7 +205,7 @@ the_pool_is_bounded(void **state)
 }
 
 void
-migrations_again_do_no_harm(void **state)
+a_folder_without_migrations_is_refused(void **state)
 {
 	struct detail d = {""};
 

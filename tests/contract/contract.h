@@ -46,7 +46,7 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(a_failed_transaction_can_only_be_rolled_back) \
 	X(rollback_leaves_nothing) X(a_snapshot_does_not_move) \
 	X(a_read_transaction_cannot_write) \
-	X(the_pool_is_bounded) X(migrations_again_do_no_harm) \
+	X(the_pool_is_bounded) X(a_folder_without_migrations_is_refused) \
 	X(data_keys_count_their_uses) X(secret_keys_are_kept_in_order) \
 	X(audit_rows_come_back_in_order) X(an_instance_confirms) \
 	X(a_tenant_can_be_blocked)
