@@ -27,7 +27,7 @@
 static const char api_priorities[] =
     "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL"
     ":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
-    ":%NO_TICKETS:%FORCE_SESSION_HASH:%SERVER_PRECEDENCE";
+    ":%NO_TICKETS:%SERVER_PRECEDENCE";
 
 static int64_t
 now_us(void)

@@ -220,7 +220,7 @@ a_full_queue_refuses_at_once(void **state)
 }
 
 static void
-a_request_past_its_deadline_is_answered_while_workers_are_stuck(void **state)
+a_late_request_is_answered_though_workers_are_stuck(void **state)
 {
 	struct req *r = calloc(3, sizeof(*r));
 	struct queue *q = queue_of(1, 8);
@@ -359,7 +359,7 @@ main(void)
 	    cmocka_unit_test(a_flood_of_addresses_takes_no_memory),
 	    cmocka_unit_test(a_full_queue_refuses_at_once),
 	    cmocka_unit_test(
-		a_request_past_its_deadline_is_answered_while_workers_are_stuck),
+		a_late_request_is_answered_though_workers_are_stuck),
 	    cmocka_unit_test(stopping_refuses_what_waits_and_what_comes),
 	    cmocka_unit_test(each_phase_of_a_connection_ends),
 	    cmocka_unit_test(a_request_that_we_work_on_is_left_alone),
