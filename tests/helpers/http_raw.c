@@ -10,8 +10,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-static int
-connect_to(uint16_t port)
+int
+http_connect(uint16_t port)
 {
 	const struct timeval limit = {30, 0};
 	struct sockaddr_in sa = {.sin_family = AF_INET,
@@ -29,8 +29,8 @@ connect_to(uint16_t port)
 	return -1;
 }
 
-static int
-send_all(int fd, const char *p, size_t len)
+int
+http_send(int fd, const char *p, size_t len)
 {
 	ssize_t n;
 
@@ -94,21 +94,28 @@ read_body(int fd, struct http_answer *a)
 }
 
 int
+http_receive(int fd, int head_only, struct http_answer *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (read_head(fd, out) != 0)
+		return -1;
+	out->status = (int)strtol(out->head + 9, NULL, 10);
+	return head_only ? 0 : read_body(fd, out);
+}
+
+int
 http_raw(uint16_t port, const char *request, size_t len,
     struct http_answer *out)
 {
-	int fd = connect_to(port), r = -1;
+	int fd = http_connect(port), r;
 
-	memset(out, 0, sizeof(*out));
-	if (fd < 0)
+	if (fd < 0) {
+		memset(out, 0, sizeof(*out));
 		return -1;
-	/* A server that refuses early may close before all is sent. */
-	(void)send_all(fd, request, len);
-	if (read_head(fd, out) == 0) {
-		out->status = (int)strtol(out->head + 9, NULL, 10);
-		r = strncmp(request, "HEAD ", 5) == 0 ? 0 :
-		    read_body(fd, out);
 	}
+	/* A server that refuses early may close before all is sent. */
+	(void)http_send(fd, request, len);
+	r = http_receive(fd, strncmp(request, "HEAD ", 5) == 0, out);
 	(void)close(fd);
 	return r;
 }

@@ -24,6 +24,10 @@ int http_raw(uint16_t port, const char *request, size_t len,
 int http_ask(uint16_t port, const char *method, const char *path,
     const char *credential, const char *type, const char *body, long length,
     struct http_answer *out);
+/* In steps, on a connection that is kept: the socket or -1; 0 done. */
+int http_connect(uint16_t port);
+int http_send(int fd, const char *p, size_t len);
+int http_receive(int fd, int head_only, struct http_answer *out);
 #define TYPE_JSON "application/json"
 #define TYPE_FORM "application/x-www-form-urlencoded"
 /* 1 if the head has the header, its value beginning so. */
