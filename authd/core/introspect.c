@@ -18,10 +18,13 @@ token_read(struct core *c, const struct core_tenant *t, const char *token,
 	if (len > TOKEN_MAX)
 		return ERR_TOKEN;
 	*cached = token_cache_get(c->tokens, token, len, out);
-	/* The cache is one for all tenants: the issuer is this one's. */
+	/*
+	 * The cache is one for all tenants. To another tenant than its own a
+	 * token is what it would be without the cache: of an unknown key.
+	 */
 	if (*cached)
 		return strcmp(out->claims.iss, t->issuer) == 0 ? ERR_OK :
-		    ERR_TOKEN_ISSUER;
+		    ERR_TOKEN_KEY;
 	memset(&seen, 0, sizeof(seen));
 	e = token_kid(token, len, seen.kid);
 	if (e == ERR_OK)

@@ -115,6 +115,7 @@ static enum err
 find_route(struct req *r, const char *method)
 {
 	struct listener *l = r->conn->listener;
+	const struct core_tenant *t;
 	const struct route *rt;
 	const char *path = r->uri;
 	enum err e;
@@ -131,26 +132,71 @@ find_route(struct req *r, const char *method)
 	    r->call.tenant != l->http->tenant)
 		return ERR_NOT_FOUND;
 	if ((rt->flags & ROUTE_TENANT) != 0) {
-		r->call.tenant = name_is_tenant(r->param[0]) ?
+		t = name_is_tenant(r->param[0]) ?
 		    core_tenant_find(l->http->core, r->param[0]) : NULL;
-		if (r->call.tenant == NULL)
+		if (t == NULL)
 			return ERR_NOT_FOUND;
+		r->call.tenant = t; /* never NULL: refusals are logged */
 	}
 	r->route = rt;
 	return ERR_OK;
 }
 
-/* 1 if the announced length is beyond what we would read. */
-static int
-announced_too_large(struct req *r)
+/* Headers that two readers of one request could take differently. */
+struct framing {
+	const char *length, *encoding;
+	unsigned lengths, encodings, authorizations;
+};
+
+static enum MHD_Result
+count_header(void *arg, enum MHD_ValueKind kind, const char *name,
+    const char *value)
 {
-	const char *text = req_header(r, "Content-Length");
+	struct framing *f = arg;
+
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
+		f->lengths++;
+		f->length = value;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+		f->encodings++;
+		f->encoding = value;
+	} else if (strcasecmp(name, MHD_HTTP_HEADER_AUTHORIZATION) == 0) {
+		f->authorizations++;
+	}
+	return MHD_YES;
+}
+
+/*
+ * RFC 9112 section 6.3: a request that a proxy before us could have cut
+ * elsewhere than we do is refused, and so is one of two callers.
+ */
+static enum err
+check_framing(struct req *r, const struct framing *f)
+{
+	if (f->lengths + f->encodings > 1 || (f->encodings == 1 &&
+		strcasecmp(f->encoding, "chunked") != 0)) {
+		detail_set(&r->call.detail, "one Content-Length, or "
+		    "Transfer-Encoding: chunked");
+		return ERR_REQUEST;
+	}
+	if (f->authorizations > 1) {
+		detail_set(&r->call.detail, "Authorization: given twice");
+		return ERR_REQUEST;
+	}
+	return ERR_OK;
+}
+
+/* ERR_TOO_LARGE if the announced length is beyond what we would read. */
+static enum err
+check_announced(const struct req *r, const char *length)
+{
 	size_t max = r->route != NULL ? r->route->max_body : KEEP_MAX;
 	uint64_t len;
 
-	if (text == NULL)
-		return 0;
-	return parse_u64(text, UINT64_MAX, &len) != ERR_OK || len > max;
+	if (length == NULL)
+		return ERR_OK;
+	return parse_u64(length, UINT64_MAX, &len) != ERR_OK || len > max ?
+	    ERR_TOO_LARGE : ERR_OK;
 }
 
 int
@@ -158,6 +204,7 @@ req_head(struct req *r, const char *method)
 {
 	struct http *h = r->conn->listener->http;
 	char *query = strchr(r->uri, '?');
+	struct framing f = {0};
 	enum err e;
 
 	r->state = REQ_BODY;
@@ -176,11 +223,16 @@ req_head(struct req *r, const char *method)
 		    &r->call.detail);
 		r->refusal = e;
 	}
-	if (!announced_too_large(r))
-		return 0;
+	(void)MHD_get_connection_values(r->mc, MHD_HEADER_KIND, count_header,
+	    &f);
+	e = check_framing(r, &f);
+	if (e != ERR_OK)
+		r->refusal = e; /* whatever else is wrong with it */
+	else
+		e = check_announced(r, f.length);
 	if (r->refusal == ERR_OK)
-		r->refusal = ERR_TOO_LARGE;
-	return 1;
+		r->refusal = e;
+	return e != ERR_OK;
 }
 
 int
