@@ -17,6 +17,8 @@
 #include "tests/helpers/http_raw.h"
 #include "tests/unit/unit.h"
 
+#define ROOM 900 /* of a path */
+
 static struct authd_fixture *authd;
 static struct http_answer a, b;
 
@@ -212,6 +214,43 @@ two_authd_serve_one_database(void **state)
 	authd_fixture_stop(&second);
 }
 
+static void
+with_a_certificate_it_serves_https(void **state)
+{
+	char cert[ROOM], key[ROOM], command[4 * ROOM];
+	const char *extra[] = {"--tls-cert", cert, "--tls-key", key, NULL};
+	struct authd_fixture *tls = NULL;
+
+	(void)snprintf(cert, sizeof(cert), "%s/../cert.pem",
+	    authd_fixture_dir(authd));
+	(void)snprintf(key, sizeof(key), "%s/../key.pem",
+	    authd_fixture_dir(authd));
+	(void)snprintf(command, sizeof(command), "umask 077; openssl req "
+	    "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+	    "-keyout %s -out %s -days 2 -subj /CN=authority -addext "
+	    "subjectAltName=IP:127.0.0.1 >/dev/null 2>&1", key, cert);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(authd_fixture_start(extra, &tls), 0);
+	(void)snprintf(command, sizeof(command), "curl -s -m 60 --cacert %s "
+	    "https://127.0.0.1:%u/readyz | grep -q ready", cert,
+	    authd_fixture_api(tls));
+	assert_int_equal(system(command), 0);
+	/* the issuer says so, and plain HTTP gets nothing */
+	(void)snprintf(command, sizeof(command), "curl -s -m 60 --cacert %s "
+	    "https://127.0.0.1:%u/.well-known/oauth-authorization-server | "
+	    "grep -q '\"issuer\":\"https://'", cert,
+	    authd_fixture_api(tls));
+	assert_int_equal(system(command), 0);
+	(void)http_ask(authd_fixture_api(tls), "GET", "/healthz", NULL, NULL,
+	    NULL, -1, &b);
+	assert_int_equal(b.status, 0);
+	assert_int_equal(authd_fixture_end(tls), 0);
+	authd_fixture_stop(&tls);
+	/* a key that others may read is refused */
+	assert_int_equal(chmod(key, 0644), 0);
+	assert_int_not_equal(authd_fixture_start(extra, &tls), 0);
+}
+
 static int
 connect_api(void)
 {
@@ -293,6 +332,7 @@ main(void)
 	    cmocka_unit_test(
 		a_second_authd_leaves_the_directory_of_the_first_alone),
 	    cmocka_unit_test(two_authd_serve_one_database),
+	    cmocka_unit_test(with_a_certificate_it_serves_https),
 	    cmocka_unit_test(a_request_that_trickles_in_is_dropped),
 	    cmocka_unit_test(a_request_under_way_is_answered_before_it_stops),
 	};
