@@ -7,6 +7,16 @@
 
 #define SECRET_MAX ((size_t)1 << 20)
 
+/*
+ * Vector registers that copied a secret keep it until something else is
+ * copied, and the dynamic linker, signals and context switches save them in
+ * memory: they go, too, where the compiler can do it.
+ */
+#ifdef __has_attribute
+#if __has_attribute(zero_call_used_regs)
+__attribute__((zero_call_used_regs("all")))
+#endif
+#endif
 void
 wipe(void *p, size_t len)
 {
