@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,9 +46,37 @@ struct attempt {
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void
+wiping_free(void *p)
+{
+	if (p != NULL)
+		wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *
+wiping_realloc(void *p, size_t n)
+{
+	size_t old = p == NULL ? 0 : malloc_usable_size(p);
+	void *q = malloc(n);
+
+	if (q == NULL)
+		return NULL;
+	if (p != NULL)
+		memcpy(q, p, old < n ? old : n);
+	wiping_free(p);
+	return q;
+}
+
+/*
+ * The request libcurl writes holds the credential, and what it receives may
+ * hold a key: none of its memory is freed as it is. Where a host has started
+ * libcurl before us, that host's memory functions stay.
+ */
+static void
 curl_start(void)
 {
-	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
+	    wiping_realloc, strdup, calloc);
 }
 
 /* 1 if the URL's host is this machine by its own word. */
@@ -60,6 +89,27 @@ loopback_host(const char *host)
 		return 1;
 	return inet_pton(AF_INET, host, &a4) == 1 &&
 	    (ntohl(a4.s_addr) >> 24) == 127;
+}
+
+/*
+ * A path may follow the host; a user, a query or a fragment would make of
+ * the paths set behind it something else.
+ */
+static int
+is_base(CURLU *u)
+{
+	static const CURLUPart none[] = {CURLUPART_USER, CURLUPART_PASSWORD,
+	    CURLUPART_OPTIONS, CURLUPART_QUERY, CURLUPART_FRAGMENT};
+	char *part = NULL;
+	size_t i;
+
+	for (i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		if (curl_url_get(u, none[i], &part, 0) == CURLUE_OK) {
+			curl_free(part);
+			return 0;
+		}
+	}
+	return 1;
 }
 
 /* https anywhere, http to loopback only: a credential never goes in clear. */
@@ -75,6 +125,9 @@ url_check(const char *url)
 	if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK)
+		goto out;
+	/* An empty query or fragment is not reported as a part. */
+	if (!is_base(u) || strpbrk(url, "?#\\") != NULL)
 		goto out;
 	if (strcmp(scheme, "https") == 0 ||
 	    (strcmp(scheme, "http") == 0 && loopback_host(host)))
@@ -395,7 +448,9 @@ client_call(struct client *c, const char *method, const char *path,
 
 	memset(&p, 0, sizeof(p));
 	p.err = ERR_INTERNAL;
-	e = buf_fmt(&url, "%s%s", c->url, path);
+	/* Without its slash a path could lengthen the host. */
+	e = path[0] != '/' ? ERR_INTERNAL :
+	    buf_fmt(&url, "%s%s", c->url, path);
 	for (try = 0; e == ERR_OK; try++) {
 		e = one_try(c, method, url.p, type, body, &a);
 		if (e != ERR_OK || try + 1 >= c->tries ||
