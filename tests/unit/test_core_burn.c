@@ -251,10 +251,24 @@ an_order_closed_begins_no_new_unit_but_finishes_one(void **state)
 	assert_int_equal(core_order_close(&call, "o1", &o), ERR_OK);
 	assert_int_equal(release_as(f, &f->line1, "m1-A2", 1, jwk, &r),
 	    ERR_ORDER_CLOSED);
-	assert_int_equal(release_as(f, &f->line1, "m1-A1", 1, jwk, &r),
-	    ERR_OK);
+	fixture_release(f, "o1", "A1", &u);
 	assert_int_equal(fixture_confirm(f, &f->line1, &u, PROOF_MEDIUM, &d),
 	    ERR_OK);
+}
+
+static void
+only_the_newest_release_can_be_confirmed(void **state)
+{
+	struct fixture *f = *state;
+	struct device d;
+	struct unit first, second;
+
+	fixture_release(f, "o1", "A1", &first);
+	fixture_release(f, "o1", "A1", &second);
+	assert_int_equal(fixture_confirm(f, &f->line1, &first, PROOF_MEDIUM,
+	    &d), ERR_CHALLENGE);
+	assert_int_equal(fixture_confirm(f, &f->line1, &second, PROOF_MEDIUM,
+	    &d), ERR_OK);
 }
 
 static void
@@ -436,6 +450,7 @@ main(void)
 	    T(after_the_confirmation_nobody_can_read_the_key_back),
 	    T(a_release_wants_a_good_key_and_the_right_epoch),
 	    T(an_order_closed_begins_no_new_unit_but_finishes_one),
+	    T(only_the_newest_release_can_be_confirmed),
 	    T(a_wrong_proof_activates_nothing),
 	    T(an_old_challenge_is_refused),
 	    T(a_challenge_of_another_device_is_refused),

@@ -406,6 +406,7 @@ static void
 the_listeners_key_is_the_devices_and_a_decoy_is_nobodys(void **state)
 {
 	struct fixture *f = *state;
+	struct token_answer t = {.expires_in = 0};
 	struct key32 got, want, again;
 	struct unit u;
 
@@ -426,8 +427,11 @@ the_listeners_key_is_the_devices_and_a_decoy_is_nobodys(void **state)
 	core_decoy(f->core, "y", 1, &again);
 	assert_memory_not_equal(got.b, again.b, KEY32_LEN);
 	assert_int_equal(fixture_effect(f, "m1-A1", EFFECT_BLOCK, 0), ERR_OK);
+	/* It has its handshake still, and is told the reason there. */
 	assert_int_equal(core_listener_psk(f->core, u.identity, PSKID_LEN, 13,
-	    &got), ERR_DEVICE_SUSPENDED);
+	    &got), ERR_OK);
+	assert_int_equal(fixture_token(f, &u, &t), ERR_DEVICE_SUSPENDED);
+	buf_free(&t.token);
 	assert_ptr_equal(core_identity_tenant(f->core, u.identity,
 	    PSKID_LEN), f->tenant);
 	assert_null(core_identity_tenant(f->core, "junk", 4));
