@@ -35,10 +35,15 @@ keys_make_kek(const char *path, struct detail *d)
 	return e;
 }
 
+static enum err
+keep_credential(void *path, const struct secret *credential)
+{
+	return file_write_atomic(path, 0600, credential->p, credential->len);
+}
+
 enum err
 keys_first_admin(struct core *core, const char *dir, struct detail *d)
 {
-	struct secret credential = {0};
 	char path[PATH_MAX];
 	int made = 0;
 	enum err e;
@@ -51,14 +56,10 @@ keys_first_admin(struct core *core, const char *dir, struct detail *d)
 		detail_set(d, "%.150s: not writable", dir);
 		return ERR_CONFIG;
 	}
-	e = core_first_admin(core, &made, &credential);
-	if (e == ERR_OK && made)
-		e = file_write_atomic(path, 0600, credential.p,
-		    credential.len);
+	e = core_first_admin(core, keep_credential, path, &made);
 	if (e != ERR_OK)
 		detail_set(d, "the first admin: %s", err_text(e));
 	else if (made)
 		log_line(LOG_INFO_, "first admin made", F_STR("file", path));
-	secret_free(&credential);
 	return e;
 }

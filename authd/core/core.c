@@ -176,7 +176,10 @@ has_admin(const struct caller *rows, size_t n)
 
 struct first {
 	struct caller *rows;
+	struct secret credential;
 	unsigned char hash[32];
+	core_keep_fn *keep;
+	void *arg;
 	int made;
 };
 
@@ -199,32 +202,31 @@ first_txn(struct store *st, void *arg)
 	e = store_caller_insert(st, &admin, f->hash);
 	if (e == ERR_OK)
 		e = store_audit_append(st, &a);
+	if (e == ERR_OK)
+		e = f->keep(f->arg, &f->credential);
 	f->made = e == ERR_OK;
 	return e;
 }
 
 enum err
-core_first_admin(struct core *c, int *made, struct secret *credential)
+core_first_admin(struct core *c, core_keep_fn *keep, void *arg, int *made)
 {
-	struct first f = {0};
-	struct secret text = {0};
+	struct first f = {.keep = keep, .arg = arg};
 	enum err e;
 
 	f.rows = calloc(CORE_LIST_MAX, sizeof(*f.rows));
 	if (f.rows == NULL)
 		return ERR_NOMEM;
-	e = credential_make(&text, f.hash);
+	e = credential_make(&f.credential, f.hash);
 	if (e == ERR_OK)
 		e = store_run(c, 1, STORE_WRITE, first_txn, &f);
 	if (e == ERR_EXISTS) { /* another authd was first */
 		e = ERR_OK;
 		f.made = 0;
 	}
-	if (e == ERR_OK && f.made)
-		e = secret_set(credential, text.p, text.len);
 	if (e == ERR_OK)
 		*made = f.made;
-	secret_free(&text);
+	secret_free(&f.credential);
 	free(f.rows);
 	return e;
 }

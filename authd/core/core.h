@@ -48,11 +48,14 @@ enum err core_open(const struct core_conf *conf, struct core **out,
     struct detail *d) MUST_CHECK;
 void core_close(struct core **c);
 /*
- * A database without any admin in tenant default gets one: *made 1 and its
- * credential; else *made 0. The caller stores it (0600) before it says so.
+ * A database without any admin in tenant default gets one: *made 1; else 0.
+ * keep stores its credential for good (0600) and runs before the admin is
+ * committed, so that none exists whose credential nobody holds; it may run
+ * again for a credential that replaces the one before.
  */
-enum err core_first_admin(struct core *c, int *made, struct secret *credential)
-    MUST_CHECK;
+typedef enum err core_keep_fn(void *arg, const struct secret *credential);
+enum err core_first_admin(struct core *c, core_keep_fn *keep, void *arg,
+    int *made) MUST_CHECK;
 /* device_host/port once the listener is bound (before any request). */
 void core_set_device_endpoint(struct core *c, const char *host,
     uint16_t port);
@@ -97,6 +100,7 @@ struct token_request {
 	char scope[256]; /* "" : all the device has */
 	name_t audience[TOKEN_AUD_MAX];
 	uint32_t naudience; /* 0: all its peers */
+	name_t client_id;   /* "" : not said; else it has to be the device */
 };
 struct token_answer {
 	struct buf token; /* the caller sets .max; frees */

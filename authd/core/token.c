@@ -90,6 +90,10 @@ token_grant(const struct device_entry *e, const struct token_request *req,
 {
 	enum err err;
 
+	/* RFC 7521 section 4.2: it has to name the same client. */
+	if (req->client_id[0] != '\0' &&
+	    strcmp(req->client_id, e->device.device_id) != 0)
+		return ERR_CLIENT;
 	c->naud = 0;
 	err = grant_audience(e, req, c);
 	return err == ERR_OK ? grant_scope(e, req->scope, c) : err;

@@ -37,7 +37,7 @@ static enum err
 decode(struct req *r, struct token_request *t)
 {
 	struct detail *d = &r->call.detail;
-	const char *grant, *scope;
+	const char *grant, *scope, *client;
 	enum err e;
 
 	memset(t, 0, sizeof(*t));
@@ -48,6 +48,11 @@ decode(struct req *r, struct token_request *t)
 	}
 	if (e == ERR_OK && strcmp(grant, "client_credentials") != 0)
 		e = ERR_GRANT_TYPE;
+	if (e == ERR_OK)
+		e = form_one(&r->form, "client_id", &client, d);
+	if (e == ERR_OK && client != NULL &&
+	    copy_str(t->client_id, sizeof(t->client_id), client) != ERR_OK)
+		e = ERR_CLIENT;
 	if (e == ERR_OK)
 		e = form_one(&r->form, "scope", &scope, d);
 	if (e == ERR_OK && scope != NULL) {

@@ -103,6 +103,15 @@ fixture_add_order(struct fixture *f, struct order *o)
 	assert_int_equal(core_order_create(&call, o), ERR_OK);
 }
 
+static enum err
+keep(void *arg, const struct secret *credential)
+{
+	struct fixture *f = arg;
+
+	return secret_set(&f->admin_credential, credential->p,
+	    credential->len);
+}
+
 static void
 populate(struct fixture *f)
 {
@@ -110,8 +119,7 @@ populate(struct fixture *f)
 	struct order o;
 	int made = 0;
 
-	assert_int_equal(core_first_admin(f->core, &made,
-	    &f->admin_credential), ERR_OK);
+	assert_int_equal(core_first_admin(f->core, keep, f, &made), ERR_OK);
 	assert_int_equal(made, 1);
 	assert_int_equal(core_authn(&call,
 	    (const char *)f->admin_credential.p, f->admin_credential.len,

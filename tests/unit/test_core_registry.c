@@ -114,16 +114,43 @@ a_wrong_key_encryption_key_opens_nothing(void **state)
 	(void)remove(path);
 }
 
+static enum err
+keep_nothing(void *arg, const struct secret *credential)
+{
+	++*(int *)arg;
+	return credential->len > 0 ? ERR_IO : ERR_INTERNAL;
+}
+
 static void
 a_database_has_one_first_admin(void **state)
 {
 	struct fixture *f = *state;
-	struct secret s = {0};
-	int made = 1;
+	int made = 1, kept = 0;
 
-	assert_int_equal(core_first_admin(f->core, &made, &s), ERR_OK);
+	assert_int_equal(core_first_admin(f->core, keep_nothing, &kept,
+	    &made), ERR_OK);
 	assert_int_equal(made, 0);
-	assert_int_equal(s.len, 0);
+	assert_int_equal(kept, 0);
+}
+
+/* No admin exists whose credential nobody could keep. */
+static void
+a_credential_that_cannot_be_kept_makes_no_admin(void **state)
+{
+	struct fixture *f = *state;
+	struct core_conf conf = f->conf;
+	struct detail d = {""};
+	struct core *c = NULL;
+	int made = 0, kept = 0, i;
+
+	conf.conninfo = "a database without admin";
+	assert_int_equal(core_open(&conf, &c, &d), ERR_OK);
+	for (i = 1; i <= 2; i++) {
+		assert_int_equal(core_first_admin(c, keep_nothing, &kept,
+		    &made), ERR_IO);
+		assert_int_equal(kept, i);
+	}
+	core_close(&c);
 }
 
 static void
@@ -398,6 +425,7 @@ main(void)
 	    T(nothing_of_a_tenant_is_seen_from_another),
 	    T(a_wrong_key_encryption_key_opens_nothing),
 	    T(a_database_has_one_first_admin),
+	    T(a_credential_that_cannot_be_kept_makes_no_admin),
 	    T(bad_orders_and_callers_are_refused),
 	    T(a_gateway_gets_the_key_of_its_own_audience_only),
 	    T(no_key_for_a_suspended_device_or_a_retired_audience),

@@ -213,6 +213,25 @@ a_refusal_for_time_tells_the_time(void **state)
 }
 
 static void
+a_client_id_that_is_not_the_device_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, NULL);
+	struct token_request req = {.client_id = "A2"};
+	struct token_answer t = {.token = {.max = TOKEN_MAX}};
+	struct unit u;
+
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(core_token_psk(&call,
+	    unit_identity(&u, AUDIENCE_AUTHORITY), &req, &t), ERR_CLIENT);
+	assert_int_equal(t.token.len, 0);
+	memcpy(req.client_id, u.device.device_id, sizeof(req.client_id));
+	assert_int_equal(core_token_psk(&call,
+	    unit_identity(&u, AUDIENCE_AUTHORITY), &req, &t), ERR_OK);
+	buf_free(&t.token);
+}
+
+static void
 a_cached_device_is_answered_from_memory(void **state)
 {
 	struct fixture *f = *state;
@@ -450,6 +469,7 @@ main(void)
 	    T(an_assertion_says_what_is_right_or_is_refused),
 	    T(a_device_without_a_clock_uses_a_nonce_once),
 	    T(a_refusal_for_time_tells_the_time),
+	    T(a_client_id_that_is_not_the_device_is_refused),
 	    T(a_cached_device_is_answered_from_memory),
 	    T(a_token_is_for_peers_and_within_the_scope),
 	    T(only_an_active_device_gets_a_token),
