@@ -8,8 +8,8 @@ set -u
 umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
-all_groups="packages build unit contract fault scenario crash table lint docs
- bench quickstart install"
+all_groups="packages build unit contract fault scenario crash table fuzz lint
+ docs bench quickstart install"
 jobs=${JOBS:-$(nproc)}
 passed=0 failed=0 skipped=0
 failures=()
@@ -170,6 +170,7 @@ prepare() { # the builds that every group stands on, once
 tests_of() { # GROUP: the registered tests of it
 	local pattern="^tests/$1/"
 	[ "$1" != unit ] || pattern='^(tests/unit/|tests/vectors/|device/|lib/)'
+	[ "$1" != fuzz ] || pattern='^fuzz/'
 	[ "$1" != docs ] || pattern='^tests/(docs|check)/'
 	make -s -C "$asan" print-tests | grep -E "$pattern"
 }
@@ -189,7 +190,7 @@ run_registered() { # GROUP
 check_all_grouped() {
 	local stray
 	stray=$(make -s -C "$asan" print-tests | grep -vE \
-	    '^(tests/(unit|vectors|contract|fault|scenario|crash|table|lint|docs|check)/|device/|lib/)')
+	    '^(tests/(unit|vectors|contract|fault|scenario|crash|table|lint|docs|check)/|fuzz/|device/|lib/)')
 	[ -z "$stray" ] || fail "tests outside every group: $stray"
 }
 
