@@ -11,6 +11,7 @@
 #define CONNECT_MS 2000
 #define STATEMENT_MS 5000
 #define SESSIONS_MAX 256
+#define OWN_SESSIONS 2 /* of the follower and of the housekeeper */
 
 static enum err
 check_conf(const struct core_conf *conf, struct detail *d)
@@ -26,8 +27,10 @@ check_conf(const struct core_conf *conf, struct detail *d)
 		detail_set(d, "token life: 1 to %d seconds", TOKEN_LIFE_MAX);
 		return ERR_CONFIG;
 	}
-	if (conf->sessions < 1 || conf->sessions >= SESSIONS_MAX) {
-		detail_set(d, "sessions: 1 to %d", SESSIONS_MAX - 1);
+	if (conf->sessions < 1 ||
+	    conf->sessions > SESSIONS_MAX - OWN_SESSIONS) {
+		detail_set(d, "sessions: 1 to %d",
+		    SESSIONS_MAX - OWN_SESSIONS);
 		return ERR_CONFIG;
 	}
 	return ERR_OK;
@@ -44,6 +47,8 @@ locks_init(struct core *c)
 	bad = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
 	    pthread_cond_init(&c->follower.moved, &attr) != 0 ||
 	    pthread_mutex_init(&c->follower.lock, NULL) != 0 ||
+	    pthread_cond_init(&c->housekeeper.wake, &attr) != 0 ||
+	    pthread_mutex_init(&c->housekeeper.lock, NULL) != 0 ||
 	    pthread_mutex_init(&c->tenants.load, NULL) != 0 ||
 	    pthread_mutex_init(&c->endpoint_lock, NULL) != 0 ||
 	    pthread_mutex_init(&c->ration_lock, NULL) != 0;
@@ -87,7 +92,7 @@ open_memory(struct core *c, const struct core_conf *conf)
 static enum err
 open_store(struct core *c, const struct core_conf *conf, struct detail *d)
 {
-	const struct store_conf sc = {conf->conninfo, conf->sessions + 1,
+	const struct store_conf sc = {conf->conninfo, conf->sessions + OWN_SESSIONS,
 	    CONNECT_MS, STATEMENT_MS};
 	enum err e;
 
@@ -124,6 +129,8 @@ core_open(const struct core_conf *conf, struct core **out, struct detail *d)
 	if (e == ERR_OK)
 		e = follower_start(c, d);
 	if (e == ERR_OK)
+		e = housekeeper_start(c);
+	if (e == ERR_OK)
 		*out = c;
 	else
 		core_close(&c);
@@ -137,6 +144,7 @@ core_close(struct core **pc)
 
 	if (c == NULL)
 		return;
+	housekeeper_stop(c);
 	follower_stop(c);
 	if (c->pool != NULL)
 		store_pool_close(&c->pool);
@@ -147,6 +155,8 @@ core_close(struct core **pc)
 	keyring_close(&c->keys);
 	pthread_cond_destroy(&c->follower.moved);
 	pthread_mutex_destroy(&c->follower.lock);
+	pthread_cond_destroy(&c->housekeeper.wake);
+	pthread_mutex_destroy(&c->housekeeper.lock);
 	pthread_mutex_destroy(&c->endpoint_lock);
 	pthread_mutex_destroy(&c->ration_lock);
 	wipe(c, sizeof(*c));

@@ -146,6 +146,17 @@ void follower_published(struct core *c);
 void follower_wait(struct core *c, const struct core_tenant *t, uint64_t pos,
     int64_t ms);
 
+/* ---- housekeeping ---- */
+struct housekeeper {
+	pthread_t thread;
+	int started;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* stop */
+	int stop;
+};
+enum err housekeeper_start(struct core *c) MUST_CHECK;
+void housekeeper_stop(struct core *c);
+
 /* ---- devices in memory ---- */
 /* All that a device's authentication needs; K itself is not in it. */
 struct device_entry {
@@ -303,6 +314,7 @@ struct core {
 	struct authority authority;
 	struct tenants tenants;
 	struct follower follower;
+	struct housekeeper housekeeper;
 	struct device_cache *devices;
 	struct callers *callers;
 	struct token_cache *tokens;

@@ -9,8 +9,6 @@
 #define BACK_OFF_MIN 50
 #define BACK_OFF_MAX 2000
 #define EXPIRE_MS 5000
-#define EXPIRE_ROWS 1000
-#define EXPIRE_MARGIN 300 /* seconds; clocks of several authds differ */
 
 void
 follower_published(struct core *c)
@@ -200,24 +198,19 @@ confirm(struct core *c, struct store *st)
 	return e;
 }
 
-static enum err
-expire(struct core *c, struct store *st)
+/* Memory only; the marks are the housekeeper's. */
+static void
+expire(struct core *c)
 {
 	int64_t now = clock_wall_s(c->clock);
 	struct core_tenant *t;
-	uint32_t dropped;
-	enum err e = ERR_OK;
 	size_t i;
 
-	for (i = 0; e == ERR_OK && i < TENANT_BUCKETS; i++) {
+	for (i = 0; i < TENANT_BUCKETS; i++) {
 		t = atomic_load(&c->tenants.by_number[i]);
-		for (; e == ERR_OK && t != NULL; t = t->next_number) {
+		for (; t != NULL; t = t->next_number)
 			revset_expire(t->revset, now);
-			e = store_mark_expire(st, t->number,
-			    now - EXPIRE_MARGIN, EXPIRE_ROWS, &dropped);
-		}
 	}
-	return e;
 }
 
 /*
@@ -246,7 +239,7 @@ follow_once(struct core *c)
 	}
 	if (e == ERR_OK && now >= f->next_expire) {
 		f->next_expire = now + EXPIRE_MS;
-		e = expire(c, f->st);
+		expire(c);
 	}
 	return e;
 }

@@ -34,6 +34,24 @@ may_listen(enum device_state s)
 	}
 }
 
+/*
+ * A handshake grants nothing: each request is judged anew, under a confirmed
+ * head. So while there is none a device in memory still gets in, and is told
+ * why it has to wait; and the loop that runs its handshake does not wait for
+ * a database that is away.
+ */
+static enum err
+listener_lookup(struct core *c, const struct core_tenant *t,
+    const struct pskid *id, struct device_entry *d)
+{
+	uint64_t pos = 0;
+
+	if (core_ready(c) == ERR_OK)
+		return device_lookup(c, t, id, 1, d, &pos);
+	return device_cache_get(c->devices, clock_mono_ms(c->clock),
+	    id->tenant, id->dn, id->epoch, d) ? ERR_OK : ERR_NOT_READY;
+}
+
 enum err
 core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
     struct key32 *out)
@@ -41,7 +59,6 @@ core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
 	const struct core_tenant *t;
 	struct device_entry d;
 	struct pskid id;
-	uint64_t pos = 0;
 	enum err e;
 
 	if (tls != 12 && tls != 13)
@@ -52,7 +69,7 @@ core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
 	t = tenant_by_number(c, id.tenant);
 	if (t == NULL)
 		return ERR_IDENTITY;
-	e = device_lookup(c, t, &id, 1, &d, &pos);
+	e = listener_lookup(c, t, &id, &d);
 	if (e == ERR_OK)
 		e = may_listen(d.device.state);
 	if (e == ERR_OK)

@@ -108,6 +108,8 @@ core_psk_resolve(struct core_call *call, const struct psk_request *req,
 		e = identity_open(call->core, call->tenant->number,
 		    req->audience, req->identity, strlen(req->identity),
 		    &r.id);
+	if (e == ERR_OK) /* rows of a deposed primary would look fresh */
+		e = core_ready(call->core);
 	if (e == ERR_OK && !call->may_block)
 		e = ERR_WOULD_BLOCK;
 	if (e != ERR_OK)

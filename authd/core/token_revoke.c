@@ -80,7 +80,9 @@ revoke_by_device(struct txn *tx, struct revoking *r)
 	struct core_call *call = tx->call;
 	enum err e;
 
-	if (r->seen.claims.dn != r->device->dn)
+	/* A key that rotation replaced has no say over what came after. */
+	if (r->seen.claims.dn != r->device->dn ||
+	    r->seen.claims.ep != r->device->epoch)
 		return ERR_UNAUTHORIZED_CLIENT;
 	e = ration(call->core, r->device, &r->cut);
 	if (e == ERR_OK)

@@ -91,22 +91,42 @@ pg_error(struct store *st, const char *what, const PGresult *res)
 	return e;
 }
 
-/* 1 if the pool may try to connect now. */
+/*
+ * 1 if the caller may try to connect now. While the database is away one
+ * tries at a time: a server that hangs would hold all of them for as long as
+ * an attempt takes, and the rest are better told at once.
+ */
 static int
-may_connect(struct store_pool *pool)
+dial_begin(struct store_pool *pool)
 {
-	int64_t until;
+	int may;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	until = pool->down_until;
+	may = clock_mono_ms(&clock_system) >= pool->down_until &&
+	    (!pool->down || pool->dialling == 0);
+	if (may)
+		pool->dialling++;
 	(void)pthread_mutex_unlock(&pool->lock);
-	return clock_mono_ms(&clock_system) >= until;
+	return may;
 }
 
 static void
-note_down(struct store_pool *pool)
+dial_end(struct store_pool *pool, int connected)
 {
 	(void)pthread_mutex_lock(&pool->lock);
+	pool->dialling--;
+	if (connected)
+		pool->down = 0;
+	(void)pthread_mutex_unlock(&pool->lock);
+	if (!connected)
+		pg_note_down(pool);
+}
+
+void
+pg_note_down(struct store_pool *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->down = 1;
 	pool->down_until = clock_mono_ms(&clock_system) + RETRY_MS;
 	(void)pthread_mutex_unlock(&pool->lock);
 }
@@ -169,7 +189,7 @@ pg_connect(struct store *st)
 	if (st->conn != NULL && PQstatus(st->conn) == CONNECTION_OK)
 		return ERR_OK;
 	pg_drop(st);
-	if (!may_connect(st->pool))
+	if (!dial_begin(st->pool))
 		return ERR_STORE;
 	st->conn = dial(st->pool);
 	if (st->conn == NULL || PQstatus(st->conn) != CONNECTION_OK) {
@@ -182,9 +202,8 @@ pg_connect(struct store *st)
 		goto out;
 	e = PQenterPipelineMode(st->conn) == 1 ? ERR_OK : ERR_STORE;
 out:
-	if (e != ERR_OK) {
+	if (e != ERR_OK)
 		pg_drop(st);
-		note_down(st->pool);
-	}
+	dial_end(st->pool, e == ERR_OK);
 	return e;
 }

@@ -110,6 +110,8 @@ struct store_pool {
 	struct store *sessions;
 	struct store *free;
 	int64_t down_until; /* no connecting before; monotonic ms; lock */
+	int down;	    /* the last attempt to connect failed; lock */
+	int dialling;	    /* attempts under way; lock */
 
 	/* store_mark.c */
 	pthread_mutex_t mark_lock;
@@ -122,6 +124,8 @@ struct store_pool {
 /* pg.c */
 enum err pg_connect(struct store *st) MUST_CHECK; /* if need be */
 void pg_drop(struct store *st);	      /* forgets the connection */
+/* Connections fail without an attempt for a moment: it does not answer. */
+void pg_note_down(struct store_pool *pool);
 /* Maps a failed result; drops the connection where it is of no more use. */
 enum err pg_error(struct store *st, const char *what, const PGresult *res);
 

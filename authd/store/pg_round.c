@@ -169,8 +169,9 @@ round_read(struct store *st, struct pg_round *r)
 	int64_t deadline;
 	int i, lost = 0;
 
+	/* Statements of a round are short: one may use up the time of all. */
 	deadline = clock_mono_ms(&clock_system) + GRACE_MS +
-	    (int64_t)r->n * st->pool->conf.statement_ms;
+	    st->pool->conf.statement_ms;
 	for (i = 0; i < r->n && !lost; i++) {
 		if (bad == NULL)
 			what = r->step[i].s->name;
@@ -187,6 +188,9 @@ round_read(struct store *st, struct pg_round *r)
 		if (e == ERR_OK || bad == NULL)
 			(void)pg_error(st, what, NULL);
 		pg_drop(st);
+		/* Not gone but silent: no use in asking it again at once. */
+		if (clock_mono_ms(&clock_system) >= deadline)
+			pg_note_down(st->pool);
 		e = ERR_STORE;
 	}
 	return e;

@@ -299,7 +299,7 @@ await(struct store_pool *pool, struct mark_wait *self)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += (pool->conf.connect_ms +
-	    2 * pool->conf.statement_ms) / 1000 + 5;
+	    pool->conf.statement_ms) / 1000 + 2;
 	while (self->state != ANSWERED) {
 		lane = self->state == QUEUED ? free_lane(pool) : -1;
 		if (lane >= 0) {
@@ -360,10 +360,10 @@ store_mark_expire(struct store *st, uint32_t tenant, int64_t before,
     uint32_t limit, uint32_t *n)
 {
 	static const struct stmt s = {"mark_expire",
-	    "WITH gone AS (DELETE FROM assertion_mark WHERE "
-	    "(tenant, exp, device, mark) IN (SELECT tenant, exp, device, mark "
-	    "FROM assertion_mark WHERE exp < $1 ORDER BY exp LIMIT $2) "
-	    "RETURNING 1) SELECT count(*) FROM gone"};
+	    "WITH gone AS (DELETE FROM assertion_mark WHERE ctid = ANY "
+	    "(ARRAY(SELECT ctid FROM assertion_mark WHERE exp < $1 "
+	    "ORDER BY exp LIMIT $2)) RETURNING 1) "
+	    "SELECT count(*) FROM gone"};
 	struct pg_args a = {0};
 	uint64_t v = 0;
 	enum err e;

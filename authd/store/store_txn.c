@@ -95,10 +95,11 @@ run(struct store *st, const struct stmt *s, struct pg_args *a,
 		e = run_once(st, s, a, res);
 	/*
 	 * A connection that died while idle (the database was restarted):
-	 * nothing of this transaction has happened yet, so once more.
+	 * nothing of this transaction has happened yet, so once more. What
+	 * runs outside of one only reads.
 	 */
 	retry = e == ERR_STORE && !fresh && st->conn == NULL &&
-	    st->tx == TX_WANTED;
+	    (st->tx == TX_WANTED || st->tx == TX_NONE);
 	if (retry)
 		e = run_once(st, s, a, res);
 	if (a != NULL)
