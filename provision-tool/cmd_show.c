@@ -38,7 +38,7 @@ print_text(const struct record *r)
 static enum err
 print_json(const struct record *r)
 {
-	struct buf b = {.max = 2 * RECORD_MAX};
+	struct buf b = {.max = (size_t)2 * RECORD_MAX};
 	enum err e;
 
 	e = jout(json_pack("{s:s,s:I,s:s,s:o}", "device_id", r->device_id,

@@ -248,7 +248,7 @@ headers_make(const struct client *c, const char *type,
 	char line[160];
 	enum err e;
 
-	snprintf(line, sizeof(line), "Content-Type: %s",
+	(void)snprintf(line, sizeof(line), "Content-Type: %s",
 	    type != NULL ? type : "application/json");
 	e = header_add(&list, line);
 	if (e == ERR_OK) /* no round trip to ask for leave */
@@ -369,7 +369,7 @@ tell_network(const struct client *c, const struct attempt *a,
 	if (a->rc == CURLE_PEER_FAILED_VERIFICATION ||
 	    a->rc == CURLE_SSL_CACERT_BADFILE)
 		why->err = ERR_CONFIG;
-	snprintf(why->detail, sizeof(why->detail), "%s: %s", c->url,
+	(void)snprintf(why->detail, sizeof(why->detail), "%s: %s", c->url,
 	    a->overflow ? "the answer is larger than expected" :
 			  curl_easy_strerror(a->rc));
 }
