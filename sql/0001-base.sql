@@ -235,6 +235,8 @@ COMMENT ON COLUMN device.station IS
 -- A void device keeps its row; its names are free again.
 CREATE UNIQUE INDEX device_device_id ON device (tenant, device_id)
     WHERE state <> 6;
+-- Its successor by the same name begins behind its epochs.
+CREATE INDEX device_void ON device (tenant, device_id) WHERE state = 6;
 CREATE UNIQUE INDEX device_serial ON device (tenant, order_name, serial)
     WHERE state <> 6;
 

@@ -40,12 +40,32 @@ make_key(struct txn *tx, const struct device *dev, int derived)
 	return e == ERR_OK ? store_device_key_insert(tx->st, &row) : e;
 }
 
+/*
+ * The first epoch that no void device of this name has had: a key derived
+ * from the model's depends on nothing else, and the void one's was released.
+ */
+static enum err
+first_epoch(struct txn *tx, struct device *dev)
+{
+	uint32_t used;
+	enum err e;
+
+	e = store_device_void_epoch(tx->st, dev->device_id, &used);
+	if (e == ERR_OK && used == UINT32_MAX)
+		e = ERR_EXISTS;
+	if (e == ERR_OK)
+		dev->epoch = used + 1;
+	return e;
+}
+
 static enum err
 enrol(struct txn *tx, const struct order *o, struct device *dev)
 {
 	enum err e;
 
-	e = store_device_insert(tx->st, dev);
+	e = first_epoch(tx, dev);
+	if (e == ERR_OK)
+		e = store_device_insert(tx->st, dev);
 	if (e == ERR_OK)
 		e = make_key(tx, dev, o->derived);
 	if (e == ERR_OK)
@@ -71,7 +91,6 @@ take_place(struct txn *tx, const struct order *o, struct reserving *r)
 	memset(dev, 0, sizeof(*dev));
 	dev->tenant = tx->call->tenant->number;
 	dev->state = DEV_RESERVED;
-	dev->epoch = 1;
 	memcpy(dev->order, o->name, sizeof(dev->order));
 	memcpy(dev->model, o->model, sizeof(dev->model));
 	(void)snprintf(dev->serial, sizeof(dev->serial), "%s", r->serial);

@@ -238,6 +238,9 @@ enum err store_device_list(struct store *st, const struct device_filter *f,
 /* state, proof, epoch; changed_at follows. */
 enum err store_device_update(struct store *st, const struct device *dev)
     MUST_CHECK;
+/* The largest epoch a void device of that name has had; 0: there is none. */
+enum err store_device_void_epoch(struct store *st, const char *device_id,
+    uint32_t *epoch) MUST_CHECK;
 enum err store_device_station(struct store *st, uint64_t dn,
     uint64_t *station) MUST_CHECK;
 enum err store_device_set_station(struct store *st, uint64_t dn,

@@ -183,6 +183,24 @@ store_device_update(struct store *st, const struct device *dev)
 }
 
 enum err
+store_device_void_epoch(struct store *st, const char *device_id,
+    uint32_t *epoch)
+{
+	static const struct stmt s = {"device_void_epoch",
+	    "SELECT COALESCE(max(epoch), 0) FROM device "
+	    "WHERE device_id = $1 AND state = 6"};
+	struct pg_args a = {0};
+	uint64_t v = 0;
+	enum err e;
+
+	arg_text(&a, device_id);
+	e = pg_one(st, &s, &a, row_one_int, &v);
+	if (e == ERR_OK)
+		*epoch = (uint32_t)v;
+	return e;
+}
+
+enum err
 store_device_station(struct store *st, uint64_t dn, uint64_t *station)
 {
 	static const struct stmt s = {"device_station",

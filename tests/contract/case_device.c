@@ -82,6 +82,7 @@ a_name_is_free_again_when_void(void **state)
 	struct ground a;
 	struct store *st;
 	uint64_t dn;
+	uint32_t epoch;
 
 	(void)state;
 	ground_make(&a);
@@ -96,8 +97,15 @@ a_name_is_free_again_when_void(void **state)
 	store_rollback(st);
 	OK(store_begin(st, a.tenant, STORE_WRITE));
 	OK(store_device_get(st, dn, &d));
+	OK(store_device_void_epoch(st, "m1-S1", &epoch));
+	assert_int_equal(epoch, 0);
 	d.state = DEV_VOID;
+	d.epoch = 4;
 	OK(store_device_update(st, &d));
+	OK(store_device_void_epoch(st, "m1-S1", &epoch));
+	assert_int_equal(epoch, 4);
+	OK(store_device_void_epoch(st, "m1-S2", &epoch));
+	assert_int_equal(epoch, 0);
 	IS(NOT_FOUND, store_device_by_id(st, "m1-S1", &d));
 	IS(NOT_FOUND, store_device_by_serial(st, "o1", "S1", &d));
 	commit(&st);

@@ -213,6 +213,25 @@ store_device_update(struct store *st, const struct device *dev)
 }
 
 enum err
+store_device_void_epoch(struct store *st, const char *device_id,
+    uint32_t *epoch)
+{
+	enum err e = fake_enter(st, 0);
+	struct f_device *r;
+	uint32_t most = 0;
+	size_t i = 0;
+
+	if (e != ERR_OK)
+		return e;
+	while ((r = fake_next(st, T_DEVICE, &i)) != NULL)
+		if (r->v.state == DEV_VOID && r->v.epoch > most &&
+		    strcmp(r->v.device_id, device_id) == 0)
+			most = r->v.epoch;
+	*epoch = most;
+	return ERR_OK;
+}
+
+enum err
 store_device_station(struct store *st, uint64_t dn, uint64_t *station)
 {
 	enum err e = fake_enter(st, 0);

@@ -217,7 +217,7 @@ fixture_release(struct fixture *f, const char *order, const char *serial,
     struct unit *u)
 {
 	struct core_call call = fixture_call(f, &f->line1);
-	struct release_request req = {.epoch = 1};
+	struct release_request req = {.epoch = 0};
 	struct jwe_key *pair = NULL;
 	struct buf jwk = {.max = 511};
 	int created;
@@ -225,6 +225,7 @@ fixture_release(struct fixture *f, const char *order, const char *serial,
 	memset(u, 0, sizeof(*u));
 	assert_int_equal(core_reserve(&call, order, serial, &u->device,
 	    &created), ERR_OK);
+	req.epoch = u->device.epoch;
 	assert_int_equal(jwe_key_generate(&pair), ERR_OK);
 	assert_int_equal(jwe_key_public(pair, &jwk), ERR_OK);
 	memcpy(req.station_key, jwk.p, jwk.len + 1);
@@ -241,10 +242,10 @@ fixture_confirm(struct fixture *f, const struct caller *station,
     const struct unit *u, enum proof proof, struct device *out)
 {
 	struct core_call call = fixture_call(f, station);
-	struct confirm c = {.epoch = 1, .proof = proof};
+	struct confirm c = {.epoch = u->device.epoch, .proof = proof};
 
 	memcpy(c.challenge, u->release.challenge, sizeof(c.challenge));
-	assert_int_equal(kdf_proof(&u->k, u->device.device_id, 1, "burn",
+	assert_int_equal(kdf_proof(&u->k, u->device.device_id, c.epoch, "burn",
 	    c.challenge, sizeof(c.challenge), c.answer), ERR_OK);
 	return core_confirm(&call, u->device.device_id, &c, out);
 }

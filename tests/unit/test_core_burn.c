@@ -409,6 +409,29 @@ derived_keys_are_each_devices_own(void **state)
 	buf_free(&t.token);
 }
 
+/* A derived key is a function of name and epoch: neither pair comes twice. */
+static void
+key_of_a_void_device_is_never_its_successors(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call line1 = fixture_call(f, &f->line1);
+	struct unit first, second;
+	struct device d;
+	struct order o;
+
+	fixture_order(f, "again", 5, &o);
+	memcpy(o.model, "m3", 3);
+	o.derived = 1;
+	fixture_add_order(f, &o);
+	fixture_release(f, "again", "A1", &first);
+	assert_int_equal(core_void(&line1, first.device.device_id, "", &d),
+	    ERR_OK);
+	fixture_burn(f, "again", "A1", &second);
+	assert_string_equal(first.device.device_id, second.device.device_id);
+	assert_int_equal(second.device.epoch, first.device.epoch + 1);
+	assert_memory_not_equal(first.k.b, second.k.b, KEY32_LEN);
+}
+
 static void
 a_station_sees_only_its_orders(void **state)
 {
@@ -458,6 +481,7 @@ main(void)
 	    T(a_confirmation_can_be_repeated_but_must_still_be_right),
 	    T(void_gives_the_place_back_and_never_an_active_device),
 	    T(derived_keys_are_each_devices_own),
+	    T(key_of_a_void_device_is_never_its_successors),
 	    T(a_station_sees_only_its_orders),
 	};
 
