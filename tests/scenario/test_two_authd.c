@@ -39,9 +39,12 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
+	int status = authd_fixture_end(w2.authd);
+
 	(void)state;
 	authd_fixture_stop(&w2.authd);
 	world_close(&w);
+	assert_int_equal(status, 0);
 	return 0;
 }
 

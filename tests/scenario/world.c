@@ -128,15 +128,37 @@ world_gateway(struct world *w, const char *issuer)
 	CTL(w, "audience", "set", "hub", end);
 }
 
+/* The end of a log, where a sanitizer says what it saw. */
+static void
+show_end(const char *log)
+{
+	static char text[1 << 20];
+	ssize_t n = file_text(log, text, sizeof(text));
+
+	print_message("# %s", n > 3000 ? text + n - 3000 : text);
+}
+
 void
 world_close(struct world *w)
 {
+	int gateway = 0, authd = 0;
+
 	if (w->gateway > 0)
-		(void)process_stop(&w->gateway, SIGTERM);
+		gateway = process_stop(&w->gateway, SIGTERM);
+	if (w->owner && w->authd != NULL &&
+	    authd_fixture_pid(w->authd) > 0)
+		authd = authd_fixture_end(w->authd);
+	if (gateway != 0)
+		show_end(w->gateway_log);
+	if (authd != 0)
+		show_end(authd_fixture_log(w->authd));
 	if (w->owner)
 		authd_fixture_stop(&w->authd);
 	if (w->dir[0] != '\0')
 		(void)remove_tree(w->dir);
+	/* a leak or a race that a sanitizer saw shows in the exit status */
+	assert_int_equal(gateway, 0);
+	assert_int_equal(authd, 0);
 }
 
 /* Complains about a program that did not do as it should. */

@@ -38,7 +38,7 @@ void world_open_tenant(struct world *w, struct world *other,
 void world_order(struct world *w, unsigned quantity);
 /* Starts the gateway of audience hub; issuer NULL: the URL. */
 void world_gateway(struct world *w, const char *issuer);
-/* Ends and removes everything. */
+/* Ends everything, which must end well, and removes it. */
 void world_close(struct world *w);
 
 /* The base URL as it is now. */
