@@ -35,8 +35,9 @@ enum err secret_resize(struct secret *s, size_t len) MUST_CHECK;
 void secret_free(struct secret *s);
 
 /*
- * Keep the process's memory out of core files, ptrace and (as far as the
- * limits allow) swap. Call first in every main that touches keys.
+ * Keep the process's memory out of core files and away from ptrace. Not out
+ * of swap: that is the machine's to encrypt or to do without. Call first in
+ * every main that touches keys.
  */
 void secret_harden_process(void);
 
