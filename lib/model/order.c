@@ -67,6 +67,9 @@ pattern_is_cheap(const char *p)
 			p++;
 			continue;
 		}
+		/* doubles all before it: "a+++..." took 2^n memory */
+		if (*p == '+' && (product *= 2) > REPEATS_MAX)
+			return 0;
 		if (*p != '{')
 			continue;
 		end = strchr(p, '}');
