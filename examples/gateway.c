@@ -10,10 +10,8 @@
  * It uses the public interface alone (fealty/gateway.h). A thread of the
  * library does the handshake; then each session has a thread of its own.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -30,10 +28,12 @@
 #include <unistd.h>
 #include <openssl/ssl.h>
 #include <fealty/gateway.h>
+#include "examples/listen.h"
 
 #define HANDSHAKE_MS 5000
 #define IDLE_MS 300000
 #define WRITE_MS 5000
+#define FULL_MS 100
 #define SESSIONS_MAX 512
 #define LINE_MAX_LEN 5000
 
@@ -114,13 +114,29 @@ close_session(void *arg, const char *code, uint64_t position)
 	wake(s->cut);
 }
 
+/* A revoked device that does not read must not hold up its own end. */
 static bool
-wait_for(SSL *ssl, int want, int ms)
+wait_for(struct session *s, int want)
 {
-	struct pollfd p = {.fd = SSL_get_fd(ssl),
-	    .events = want == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
+	struct pollfd p[2] = {
+		{.fd = SSL_get_fd(s->ssl),
+		    .events = want == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN},
+		{.fd = s->cut, .events = POLLIN},
+	};
 
-	return (poll(&p, 1, ms) == 1);
+	return (poll(p, 2, WRITE_MS) > 0 && p[1].revents == 0);
+}
+
+/* 1 once the session has to end: its device was cut, or we stop. */
+static bool
+is_over(const struct session *s)
+{
+	struct pollfd p[2] = {
+		{.fd = s->cut, .events = POLLIN},
+		{.fd = s->server->stop, .events = POLLIN},
+	};
+
+	return (poll(p, 2, 0) != 0);
 }
 
 static bool
@@ -140,7 +156,7 @@ answer(struct session *s, const char *fmt, ...)
 		if (want != SSL_ERROR_WANT_WRITE &&
 		    want != SSL_ERROR_WANT_READ)
 			return (false);
-		if (!wait_for(s->ssl, want, WRITE_MS))
+		if (!wait_for(s, want))
 			return (false);
 	}
 	return (true);
@@ -177,7 +193,8 @@ take_lines(struct session *s)
 {
 	char *end;
 
-	while ((end = memchr(s->line, '\n', s->len)) != NULL) {
+	while (!is_over(s) &&
+	    (end = memchr(s->line, '\n', s->len)) != NULL) {
 		size_t n = (size_t)(end - s->line) + 1;
 
 		*end = '\0';
@@ -196,7 +213,8 @@ take_input(struct session *s)
 {
 	int r, want;
 
-	for (;;) {
+	/* one that never stops talking is cut off like the others */
+	while (!is_over(s)) {
 		r = SSL_read(s->ssl, s->line + s->len,
 		    (int)(LINE_MAX_LEN - s->len));
 		if (r <= 0) {
@@ -208,6 +226,7 @@ take_input(struct session *s)
 		if (!take_lines(s))
 			return (false);
 	}
+	return (true);
 }
 
 static void
@@ -306,7 +325,8 @@ count_in(struct server *v)
 	return (room);
 }
 
-static void
+/* false: out of descriptors or memory, try again later. */
+static bool
 take_connection(struct server *v, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -314,13 +334,14 @@ take_connection(struct server *v, int listener)
 	SSL *ssl;
 
 	if (fd < 0)
-		return;
+		return (errno != EMFILE && errno != ENFILE &&
+		    errno != ENOBUFS && errno != ENOMEM);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!count_in(v)) {
 		say("connection refused code=busy reason=\"%d sessions\"",
 		    SESSIONS_MAX);
 		close(fd);
-		return;
+		return (true);
 	}
 	if ((ssl = SSL_new(v->ctx)) == NULL || !SSL_set_fd(ssl, fd)) {
 		SSL_free(ssl);
@@ -328,62 +349,12 @@ take_connection(struct server *v, int listener)
 		pthread_mutex_lock(&v->lock);
 		v->sessions--;
 		pthread_mutex_unlock(&v->lock);
-		return;
+		return (true);
 	}
 	if (fealty_tls_handshake(v->gateway, ssl, HANDSHAKE_MS,
 	    handshake_done, v) != 0)
 		release(v, ssl);
-}
-
-static int
-listen_on(const char *where)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-	struct addrinfo *ai = NULL;
-	char host[64];
-	const char *colon = strrchr(where, ':');
-	size_t n = colon != NULL ? (size_t)(colon - where) : 0;
-	int fd = -1, one = 1;
-
-	if (n == 0 || n >= sizeof(host))
-		return (-1);
-	if (where[0] == '[' && where[n - 1] == ']') {
-		where++;
-		n -= 2;
-	}
-	memcpy(host, where, n);
-	host[n] = '\0';
-	if (getaddrinfo(host, colon + 1, &hints, &ai) != 0)
-		return (-1);
-	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
-	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
-	    sizeof(one)) != 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
-	    listen(fd, 128) != 0)) {
-		close(fd);
-		fd = -1;
-	}
-	freeaddrinfo(ai);
-	return (fd);
-}
-
-static void
-print_address(int fd)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	char host[64], port[8];
-
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0 ||
-	    getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port,
-	    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return;
-	if (ss.ss_family == AF_INET6)
-		printf("listening [%s]:%s\n", host, port);
-	else
-		printf("listening %s:%s\n", host, port);
-	fflush(stdout);
+	return (true);
 }
 
 static void
@@ -395,12 +366,14 @@ run(struct server *v, int listener, int signals)
 	};
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 2, p[0].fd < 0 ? FULL_MS : -1) < 0 &&
+		    errno != EINTR)
 			break;
 		if (p[1].revents != 0)
 			break;
-		if (p[0].revents != 0)
-			take_connection(v, listener);
+		/* while we are full, look the other way for a moment */
+		p[0].fd = p[0].fd < 0 || p[0].revents == 0 ||
+		    take_connection(v, listener) ? listener : -1;
 	}
 	wake(v->stop);
 	pthread_mutex_lock(&v->lock);
