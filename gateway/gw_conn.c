@@ -175,8 +175,8 @@ from_memory(struct conn *c, const char *identity, size_t len)
 		return (ERR_NOT_READY);
 	e = gw_ident_open(g->ident, identity, len, &c->id);
 	if (e == ERR_NOT_FOUND) {
-		/* a new identity key, perhaps; asked for once a minute */
-		feed_poke(g, false, true);
+		/* a new identity key, perhaps; strangers wake nobody */
+		feed_want_identity_keys(g);
 		e = ERR_IDENTITY;
 	}
 	if (e != ERR_OK)
@@ -263,6 +263,21 @@ conn_rests_on_key(const struct conn *c)
 	    SSL_get_extms_support(c->ssl) == 1);
 }
 
+/* TLS 1.3 keeps the PSK as the session's master key, and has no use for it. */
+static void
+forget_key(struct conn *c)
+{
+	static const unsigned char none[32];
+	SSL_SESSION *s = c->tls == 13 ? SSL_get_session(c->ssl) : NULL;
+
+	if (c->spent)
+		return;
+	if (s != NULL)
+		SSL_SESSION_set1_master_key(s, none, sizeof(none));
+	key32_wipe(&c->psk.answer.key);
+	c->spent = true;
+}
+
 int
 fealty_tls_peer(const SSL *ssl, struct fealty_device *peer)
 {
@@ -272,8 +287,7 @@ fealty_tls_peer(const SSL *ssl, struct fealty_device *peer)
 	if (c == NULL || !SSL_is_init_finished(ssl) || !conn_rests_on_key(c))
 		return (-1);
 	/* it has done its work, also for a host that calls nothing else */
-	key32_wipe(&c->psk.answer.key);
-	c->spent = true;
+	forget_key(c);
 	a = &c->psk.answer;
 	memset(peer, 0, sizeof(*peer));
 	memcpy(peer->device_id, a->device_id, sizeof(peer->device_id));

@@ -11,13 +11,20 @@
 #define POKE_MS 20	 /* between rounds that were asked for */
 
 void
-feed_poke(struct fealty_gateway *g, bool jwks, bool identity_keys)
+feed_poke(struct fealty_gateway *g, bool jwks)
 {
 	pthread_mutex_lock(&g->feed_lock);
 	g->poked = true;
 	g->want_jwks |= jwks;
-	g->want_identity_keys |= identity_keys;
 	pthread_cond_broadcast(&g->feed_cond);
+	pthread_mutex_unlock(&g->feed_lock);
+}
+
+void
+feed_want_identity_keys(struct fealty_gateway *g)
+{
+	pthread_mutex_lock(&g->feed_lock);
+	g->want_identity_keys = true;
 	pthread_mutex_unlock(&g->feed_lock);
 }
 
@@ -202,13 +209,17 @@ page(struct fealty_gateway *g, bool *more)
 	buf_free(&answer);
 	if (e != ERR_OK)
 		return (e);
-	if (p.head < after)
+	/* another authd may know better; a floor above all is a bad joke */
+	if (p.head < after || p.floor > p.head) {
+		link_next(&g->link);
 		e = ERR_BACKWARDS;
+	}
 	if (e == ERR_OK && after != 0 && p.floor > after)
 		below_floor(g, p.floor);
 	if (e == ERR_OK)
 		e = apply(g, p.events, p.n);
-	*more = p.n >= FEED_PAGE_MAX;
+	/* a short page is no end: only the head is, or nothing before it */
+	*more = p.n > 0 && p.events[p.n - 1].pos < p.head;
 	if (e == ERR_OK && !*more)
 		revset_advance(set, p.head, p.floor);
 	if (e == ERR_OK)
@@ -256,7 +267,7 @@ tell(struct fealty_gateway *g, enum err e)
 static void
 round_once(struct fealty_gateway *g)
 {
-	enum err e = ERR_OK, keys = ERR_OK;
+	enum err e = ERR_OK, keys = ERR_OK, ids = ERR_OK;
 	int64_t now = gw_now(g);
 	bool jwks, identity_keys;
 
@@ -272,7 +283,7 @@ round_once(struct fealty_gateway *g)
 	pthread_mutex_unlock(&g->feed_lock);
 	if (identity_keys) {
 		g->identity_keys_tried = now;
-		e = identity_keys_fetch(g);
+		ids = identity_keys_fetch(g);
 	}
 	if (atomic_load(&g->set) != NULL)
 		e = catch_up(g);
@@ -280,7 +291,9 @@ round_once(struct fealty_gateway *g)
 		keys = jwks_fetch(g);
 		atomic_store(&g->jwks_tried, now);
 	}
-	tell(g, e != ERR_OK ? e : keys);
+	if (e == ERR_OK)
+		e = ids != ERR_OK ? ids : keys;
+	tell(g, e);
 }
 
 /* What failed at the start is tried again each round, not in minutes. */

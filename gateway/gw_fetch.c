@@ -7,6 +7,8 @@
  * it lives until its job has run and the last of them has left.
  */
 #define REFUSAL_MS 1000 /* how long an authority's refusal is believed */
+#define SLOW_MS 100	/* a failure that took longer kept a thread waiting */
+#define AWAY_MS 500	/* for so long only one thread tries again */
 
 struct fetch {
 	struct job job; /* first */
@@ -65,6 +67,37 @@ ask(struct worker *w, struct gw_psk *p)
 	return (e);
 }
 
+/*
+ * While the authority does not answer, threads that wait for it would keep
+ * out devices whose keys are here: then only one of them at a time tries.
+ */
+static bool
+may_ask(struct fealty_gateway *g)
+{
+	int64_t until = atomic_load(&g->away_until), now = gw_now(g);
+
+	return (until == 0 || (until <= now && atomic_compare_exchange_strong(
+	    &g->away_until, &until, now + AWAY_MS)));
+}
+
+static enum err
+ask_if_there(struct worker *w, struct gw_psk *p)
+{
+	struct fealty_gateway *g = w->g;
+	int64_t started = gw_now(g), now;
+	enum err e;
+
+	if (!may_ask(g))
+		return (ERR_NETWORK);
+	e = ask(w, p);
+	now = gw_now(g);
+	if (e != ERR_NETWORK && e != ERR_TIMEOUT)
+		atomic_store(&g->away_until, 0);
+	else if (now - started >= SLOW_MS)
+		atomic_store(&g->away_until, now + AWAY_MS);
+	return (e);
+}
+
 void
 fetch_now(struct worker *w, const struct pskid *id, const char *identity,
     int tls, struct gw_psk *out)
@@ -75,7 +108,7 @@ fetch_now(struct worker *w, const struct pskid *id, const char *identity,
 	memset(out, 0, sizeof(*out));
 	memcpy(out->identity, identity, sizeof(out->identity));
 	out->tls = tls;
-	out->err = ask(w, out);
+	out->err = ask_if_there(w, out);
 	if (out->err == ERR_OK && (out->answer.dn != id->dn ||
 	    out->answer.epoch != id->epoch))
 		out->err = ERR_INTERNAL;

@@ -42,6 +42,8 @@ struct link_conf {
 };
 enum err link_open(struct link *l, const struct link_conf *conf) MUST_CHECK;
 void link_close(struct link *l);
+/* From now on the next URL. */
+void link_next(struct link *l);
 /* One request; the next URL when one cannot be reached. */
 enum err link_call(struct link *l, const char *method, const char *path,
     const struct buf *body, struct buf *answer, struct problem *why)
@@ -197,6 +199,8 @@ enum err conn_init_once(void) MUST_CHECK; /* OpenSSL's index numbers */
 int conn_bind_context(SSL_CTX *ctx, struct fealty_gateway *g);
 int conn_key_fd(struct conn *c); /* 1: it has one */
 void conn_wake(struct conn *c);	 /* makes it readable */
+/* Its time is up: the end, told with its source. No worker has it. */
+void conn_late(struct conn *c);
 /* Whether the finished handshake rests on the key and on nothing else. */
 bool conn_rests_on_key(const struct conn *c);
 /* Looks the identity up as far as can be without waiting. 1: over. */
@@ -216,7 +220,9 @@ void *feed_thread(void *gateway);
 #define KEYS_MAX_MS 300000
 #define IDENTITY_KEYS_MIN_MS 60000
 /* Wake the follower: soon, please. */
-void feed_poke(struct fealty_gateway *g, bool jwks, bool identity_keys);
+void feed_poke(struct fealty_gateway *g, bool jwks);
+/* In its next round, if that is not too often; it is not woken. */
+void feed_want_identity_keys(struct fealty_gateway *g);
 /* Waits until the follower has been round again; 0 at the deadline. */
 int feed_wait(struct fealty_gateway *g, uint64_t rounds, int64_t deadline);
 
@@ -226,12 +232,13 @@ struct fealty_gateway {
 	char issuer[ISSUER_MAX + 1];
 	uint32_t poll_ms;
 	uint32_t max_stale_ms;
-	fealty_log_fn *log;
+	fealty_log_fn *_Atomic log; /* NULL once closed */
 	void *log_arg;
 	const struct clock *clock;
 
 	struct pool *pool;
 	struct fetches *fetches;
+	_Atomic int64_t away_until; /* see gw_fetch.c; 0: it answers */
 	struct gw_cache *cache;
 	struct gw_why *why;
 	struct gw_rate *rate;

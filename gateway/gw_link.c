@@ -37,7 +37,14 @@ static int
 elsewhere(enum err e)
 {
 	return (e == ERR_NETWORK || e == ERR_TIMEOUT || e == ERR_NOT_READY ||
-	    e == ERR_STORE || e == ERR_BUSY);
+	    e == ERR_STORE || e == ERR_BUSY || e == ERR_BACKWARDS);
+}
+
+void
+link_next(struct link *l)
+{
+	if (l->n > 0)
+		l->current = (l->current + 1) % l->n;
 }
 
 enum err
@@ -51,7 +58,7 @@ link_call(struct link *l, const char *method, const char *path,
 		    body, answer, why);
 		if (!elsewhere(e))
 			return (e);
-		l->current = (l->current + 1) % l->n;
+		link_next(l);
 	}
 	return (e);
 }

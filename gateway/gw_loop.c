@@ -81,10 +81,13 @@ on_worker(struct loop *l, struct shake *s)
 static void
 too_late(struct loop *l, struct shake *s)
 {
+	struct conn *c = conn_peek(s->ssl);
+
 	s->late = true;
 	if (on_worker(l, s))
 		return; /* until it comes back */
-	gw_note(l->g, FEALTY_INFO, "handshake refused", ERR_TIMEOUT, NULL);
+	if (c != NULL)
+		conn_late(c);
 	finish(l, s, 0);
 }
 

@@ -15,8 +15,10 @@ gw_now(const struct fealty_gateway *g)
 void
 gw_log(struct fealty_gateway *g, const struct fealty_log *entry)
 {
-	if (g->log != NULL)
-		g->log(g->log_arg, entry);
+	fealty_log_fn *log = atomic_load(&g->log);
+
+	if (log != NULL)
+		log(g->log_arg, entry);
 }
 
 const char *
@@ -224,7 +226,7 @@ gateway_make(const struct fealty_options *o)
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		return (NULL);
 	g->clock = &clock_system;
-	g->log = o->log;
+	atomic_store(&g->log, o->log);
 	g->log_arg = o->log_arg;
 	g->poll_ms = or_default(o->poll_ms, 200);
 	g->max_stale_ms = or_default(o->max_stale_ms, 30000);
@@ -360,5 +362,7 @@ fealty_gateway_close(struct fealty_gateway **gateway)
 		gw_cache_clear(g->cache);
 	if (g->ident != NULL)
 		gw_ident_set(g->ident, &none);
+	/* what lives on is silent: log_arg may go now */
+	atomic_store(&g->log, NULL);
 	gateway_unref(g);
 }

@@ -17,7 +17,8 @@ log_handshake(struct conn *c, bool ok, enum err e, const char *reason)
 	name_t name = "";
 	enum err why = e;
 	struct fealty_log l = {
-		.level = ok ? FEALTY_INFO : FEALTY_WARNING,
+		.level = ok || e == ERR_NETWORK || e == ERR_TIMEOUT ?
+		    FEALTY_INFO : FEALTY_WARNING,
 		.event = ok ? "handshake accepted" : "handshake refused",
 		.device_id = name,
 		.device_number = c->id.dn,
@@ -50,10 +51,38 @@ tls_error(char *reason, size_t size)
 		snprintf(reason, size,
 		    "the peer does not hold the key of its identity");
 		return (ERR_PROOF);
+	case 0:
+	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+		snprintf(reason, size, "the peer closed the connection");
+		return (ERR_NETWORK);
 	default:
 		snprintf(reason, size, "TLS: %s", text != NULL ? text :
-		    "the peer closed the connection");
+		    "unknown error");
 		return (ERR_REQUEST);
+	}
+}
+
+/*
+ * Whether the peer did what no good device does. What fails on our side, or
+ * on the way, must not be held against the source.
+ */
+static bool
+peers_fault(enum err e)
+{
+	switch (e) {
+	case ERR_PROOF:
+	case ERR_IDENTITY:
+	case ERR_REQUEST:
+	case ERR_DEVICE_SUSPENDED:
+	case ERR_DEVICE_REVOKED:
+	case ERR_DEVICE_BLOCKED:
+	case ERR_DEVICE_INACTIVE:
+	case ERR_GROUP_BLOCKED:
+	case ERR_TENANT_BLOCKED:
+	case ERR_EPOCH_DEAD:
+		return (true);
+	default:
+		return (false);
 	}
 }
 
@@ -61,12 +90,13 @@ static enum fealty_step
 refused(struct conn *c, enum err e, const char *reason)
 {
 	struct fealty_gateway *g = c->g;
-	bool bad = e == ERR_PROOF || (c->asked && !c->known);
+	bool bad = peers_fault(e);
 
 	key32_wipe(&c->psk.answer.key);
 	c->spent = true;
 	c->known = false;
-	if (c->limited)
+	if (c->limited || (bad && gw_rate_over(g->rate, c->source,
+	    gw_now(g))))
 		return (FEALTY_STEP_FAILED); /* told when it became so */
 	log_handshake(c, false, e, reason);
 	if (bad && gw_rate_take(g->rate, c->source, gw_now(g)))
@@ -162,6 +192,12 @@ run_step(struct job *j, struct worker *w)
 		dispose(c->ssl);
 }
 
+void
+conn_late(struct conn *c)
+{
+	(void)refused(c, ERR_TIMEOUT, "the handshake took too long");
+}
+
 static enum fealty_step
 hand_over(struct conn *c)
 {
@@ -235,11 +271,12 @@ fealty_tls_abandon(struct fealty_gateway *g, SSL *ssl)
 	struct conn *c = conn_peek(ssl);
 	bool busy = false;
 
+	(void)g; /* it may be closed: the connection holds on to its own */
 	if (c != NULL) {
-		pthread_mutex_lock(&g->work_lock);
+		pthread_mutex_lock(&c->g->work_lock);
 		busy = c->work == WORK_UNDER_WAY;
 		c->abandoned = busy;
-		pthread_mutex_unlock(&g->work_lock);
+		pthread_mutex_unlock(&c->g->work_lock);
 	}
 	if (!busy)
 		dispose(ssl);

@@ -115,15 +115,16 @@ hope(struct fealty_gateway *g, enum err e, const char *token, size_t len)
 {
 	switch (e) {
 	case ERR_NOT_READY:
+		return (1); /* it is at it; strangers do not hurry it */
 	case ERR_AHEAD:
-		feed_poke(g, false, false);
+		feed_poke(g, false);
 		return (1);
 	case ERR_TOKEN_KEY:
 		/* strangers make up keys: their tokens cost no requests */
 		if (gw_now(g) - atomic_load(&g->jwks_tried) < KEYS_MIN_MS ||
 		    !key_missing(g, token, len))
 			return (0);
-		feed_poke(g, true, false);
+		feed_poke(g, true);
 		return (1);
 	default:
 		return (0);
@@ -136,8 +137,8 @@ fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
     struct fealty_decision *d)
 {
 	struct detail why;
-	int64_t deadline = gw_now(g) + (wait_ms < WAIT_MAX ? wait_ms :
-	    WAIT_MAX);
+	int64_t start = gw_now(g), deadline = start + (wait_ms < WAIT_MAX ?
+	    wait_ms : WAIT_MAX);
 	uint64_t rounds;
 	enum err e;
 
@@ -153,5 +154,9 @@ fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
 			break;
 	}
 	gw_refuse(d, e, why.text);
+	/* keys that were fetched before it came say nothing for good */
+	if (e == ERR_TOKEN_KEY && atomic_load(&g->jwks_tried) < start &&
+	    key_missing(g, token, len))
+		d->retry = 1;
 	return (d->accepted);
 }

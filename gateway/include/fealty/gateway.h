@@ -12,7 +12,9 @@
  * the authority's revocations, and cuts the sessions they name.
  *
  * All functions may be called from any thread at the same time unless their
- * contract says otherwise. Texts are NUL-terminated and cut to fit. Codes
+ * contract says otherwise. Its threads do not survive a fork: open after it.
+ * Functions of the host that the library calls may call the library, but not
+ * fealty_gateway_close. Texts are NUL-terminated and cut to fit. Codes
  * are the stable ones of docs/errors.md.
  */
 #ifdef __cplusplus
@@ -103,7 +105,7 @@ FEALTY_EXPORT struct fealty_gateway *fealty_gateway_open(
  * Stops the threads (waits for a running request, at most request_ms per
  * URL) and wipes every key. Handshakes handed over fail first; every session
  * must have been unregistered. Contexts and SSLs may live on: their next
- * handshake fails. NULL is fine.
+ * handshake fails, and nothing is logged any more. NULL is fine.
  */
 FEALTY_EXPORT void fealty_gateway_close(struct fealty_gateway **gateway);
 /*
@@ -168,7 +170,9 @@ FEALTY_EXPORT int fealty_token_check(struct fealty_gateway *gateway,
  * when the context has a certificate or OpenSSL refuses.
  *
  * To a peer an identity that is unknown, revoked, or that cannot be looked
- * up is like one with another key; the log tells them apart.
+ * up is like one with another key; the log tells them apart. What a peer can
+ * measure is that a key was fetched, for a genuine identity whose device has
+ * not been here lately.
  *
  * No callback ever waits. A host that calls SSL_accept by itself sees
  * SSL_ERROR_WANT_CLIENT_HELLO_CB while a TLS 1.3 key is fetched (call again
@@ -196,7 +200,7 @@ FEALTY_EXPORT enum fealty_step fealty_tls_step(
 /*
  * Gives up a handshake at any time in place of SSL_free. The SSL and its
  * socket belong to the library, which frees and closes both, at once or when
- * a thread of its own has let go of them.
+ * a thread of its own has let go of them. Also after the gateway was closed.
  */
 FEALTY_EXPORT void fealty_tls_abandon(struct fealty_gateway *gateway,
     SSL *ssl);
