@@ -25,7 +25,8 @@ struct authd {
 	uint64_t floor;
 	int held, down;
 	enum err refusal[DEVICES];
-	unsigned psk_requests, jwks_requests;
+	unsigned psk_requests, jwks_requests, feed_requests;
+	size_t page; /* events in an answer at most; 0: all */
 	struct signer *signer;
 	struct jwks *jwks;
 };
@@ -105,6 +106,7 @@ answer_feed(struct authd *a, uint64_t after, struct buf *out)
 	struct feed_page p = {.floor = a->floor, .time = time(NULL)};
 	size_t i = 0;
 
+	a->feed_requests++;
 	p.head = a->n > 0 ? a->events[a->n - 1].pos : 1;
 	if (after > p.head)
 		return (ERR_BACKWARDS);
@@ -112,6 +114,8 @@ answer_feed(struct authd *a, uint64_t after, struct buf *out)
 		i++;
 	p.events = a->events + i;
 	p.n = a->n - i;
+	if (a->page != 0 && p.n > a->page)
+		p.n = a->page;
 	return (wire_feed_encode(&p, out));
 }
 
@@ -305,6 +309,25 @@ authd_floor(struct authd *a, uint64_t floor)
 	pthread_mutex_lock(&a->lock);
 	a->floor = floor;
 	pthread_mutex_unlock(&a->lock);
+}
+
+void
+authd_page(struct authd *a, size_t events)
+{
+	pthread_mutex_lock(&a->lock);
+	a->page = events;
+	pthread_mutex_unlock(&a->lock);
+}
+
+unsigned
+authd_feed_requests(struct authd *a)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&a->lock);
+	n = a->feed_requests;
+	pthread_mutex_unlock(&a->lock);
+	return (n);
 }
 
 uint64_t

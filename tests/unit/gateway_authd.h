@@ -31,6 +31,9 @@ uint64_t authd_event(struct authd *a, enum event_kind kind, uint64_t id,
 uint64_t authd_event_text(struct authd *a, enum event_kind kind,
     const char *id, enum event_effect effect);
 void authd_floor(struct authd *a, uint64_t floor);
+/* Answers of the feed hold no more events than that. */
+void authd_page(struct authd *a, size_t events);
+unsigned authd_feed_requests(struct authd *a);
 uint64_t authd_head(struct authd *a);
 /* What POST /v1/psk says of a device; ERR_OK: its key. */
 void authd_refuse(struct authd *a, uint64_t dn, enum err err);
@@ -67,6 +70,7 @@ struct attempt {
 	int tls; /* 12, 13 */
 	const char *identity;
 	struct key32 key;
+	const char *second; /* after a HelloRetryRequest; NULL: the same */
 	int no_ems; /* TLS 1.2 without extended master secret */
 	/* result */
 	int client_ok, server_ok;

@@ -79,9 +79,10 @@ use_session(SSL *ssl, const EVP_MD *md, const unsigned char **id, size_t *len,
 	SSL_SESSION_set1_master_key(*out, a->key.b, sizeof(a->key.b));
 	SSL_SESSION_set_cipher(*out, SSL_CIPHER_find(ssl, suite));
 	SSL_SESSION_set_protocol_version(*out, TLS1_3_VERSION);
-	*id = (const unsigned char *)a->identity;
-	*len = strlen(a->identity);
-	(void)md;
+	/* the hash is known in the second ClientHello only */
+	*id = (const unsigned char *)(md != NULL && a->second != NULL ?
+	    a->second : a->identity);
+	*len = strlen((const char *)*id);
 	return (1);
 }
 

@@ -186,14 +186,23 @@ handshakes_beyond_the_bound_are_not_taken(void **state)
 	for (int i = 0; i < MANY; i++) {
 		prepare(&a[i], 1, 13, id);
 		attempt_prepare(w->ctx, &a[i]);
-		taken += fealty_tls_handshake(w->g, a[i].server, 200, on_end,
-		    &ends) == 0;
+		taken += fealty_tls_handshake(w->g, a[i].server,
+		    DEADLINE_MS, on_end, &ends) == 0;
 	}
 	assert_int_equal(taken, 8);
+	for (int i = 0; i < MANY; i++)
+		shutdown(a[i].fds[0], SHUT_WR);
 	eventually(atomic_load(&ends.n) == 8);
 	assert_int_equal(atomic_load(&ends.ok), 0);
 	for (int i = 0; i < MANY; i++)
 		attempt_close(&a[i]);
+	/* and there is room again, for a while */
+	prepare(&a[0], 1, 13, id);
+	attempt_prepare(w->ctx, &a[0]);
+	assert_int_equal(fealty_tls_handshake(w->g, a[0].server, 50, on_end,
+	    &ends), 0);
+	eventually(atomic_load(&ends.n) == 9);
+	attempt_close(&a[0]);
 }
 
 /* Silent peers hold no thread: a TLS 1.2 device beside them is served. */
