@@ -8,6 +8,7 @@
 #include "lib/base/parse.h"
 
 #define REPEATS_MAX 1024 /* product of a pattern's bounds */
+#define QUANTIFIERS_MAX 12
 
 static const char *const reburns[] = {"never", "until-confirmed",
 				      "new-epoch-with-approval"};
@@ -55,6 +56,7 @@ static int
 pattern_is_cheap(const char *p)
 {
 	unsigned long n, product = 1;
+	int quantifiers = 0;
 	const char *end;
 	char *after;
 
@@ -67,7 +69,11 @@ pattern_is_cheap(const char *p)
 			p++;
 			continue;
 		}
-		/* doubles all before it: "a+++..." took 2^n memory */
+		/* one on another doubles the work, a "+" the memory too */
+		if (strchr("*+?{", *p) != NULL &&
+		    (++quantifiers > QUANTIFIERS_MAX ||
+		     (p[1] != '\0' && strchr("*+?{", p[1]) != NULL)))
+			return 0;
 		if (*p == '+' && (product *= 2) > REPEATS_MAX)
 			return 0;
 		if (*p != '{')
@@ -79,6 +85,8 @@ pattern_is_cheap(const char *p)
 		if (*after == ',' && after[1] != '}')
 			n = strtoul(after + 1, &after, 10);
 		if (n > REPEATS_MAX || (product *= n > 0 ? n : 1) > REPEATS_MAX)
+			return 0;
+		if (end[1] != '\0' && strchr("*+?{", end[1]) != NULL)
 			return 0;
 	}
 	return 1;

@@ -225,6 +225,8 @@ an_order_is_checked_member_by_member(void **state)
 		   {"serial_pattern", "((a{99}){99}){99}", "{n}"},
 		   {"serial_pattern", "a{99999999999999999999}", "{n}"},
 		   {"serial_pattern", "a++++++++++++++++++++++++++++++", "{n}"},
+		   {"serial_pattern", "a+????????????????????????????????", "{n}"},
+		   {"serial_pattern", "a{2}{3}", "{n}"},
 		   {"serial_pattern", "((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)",
 		    "{n}"},
 		   {"id_template", "x", ""},
