@@ -130,6 +130,22 @@ form_all(const struct form *f, const char *name, const char **out, size_t max,
 	return ERR_OK;
 }
 
+/*
+ * The name is the sender's: only what is plain of it is shown, and too little
+ * of it for a credential that was put in the wrong place.
+ */
+static void
+unknown(const char *name, struct detail *d)
+{
+	char shown[21];
+	size_t i;
+
+	for (i = 0; name[i] != '\0' && i < sizeof(shown) - 1; i++)
+		shown[i] = name[i] >= 0x20 && name[i] < 0x7f ? name[i] : '?';
+	shown[i] = '\0';
+	detail_set(d, "parameter %s: unknown", shown);
+}
+
 enum err
 form_only(const struct form *f, const char *const *names, struct detail *d)
 {
@@ -141,8 +157,7 @@ form_only(const struct form *f, const char *const *names, struct detail *d)
 			if (strcmp(f->field[i].name, *p) == 0)
 				break;
 		if (*p == NULL) {
-			detail_set(d, "parameter %.40s: unknown",
-			    f->field[i].name);
+			unknown(f->field[i].name, d);
 			return ERR_REQUEST;
 		}
 	}

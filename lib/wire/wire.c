@@ -337,11 +337,14 @@ was_taken(const struct jin *in, const char *name)
 	return 0;
 }
 
-/* The name is the sender's: only what is plain of it is shown. */
+/*
+ * The name is the sender's: only what is plain of it is shown, and too little
+ * of it for a credential that was put in the wrong place.
+ */
 static void
 unknown(struct jin *in, const char *name)
 {
-	char shown[41];
+	char shown[21];
 	size_t i;
 
 	for (i = 0; name[i] != '\0' && i < sizeof(shown) - 1; i++)

@@ -92,6 +92,49 @@ two_credentials_in_one_request_are_refused(void **state)
 	assert_int_equal(send_raw("GET /v1/orders", head, ""), 400);
 }
 
+static int
+log_has(const char *text)
+{
+	FILE *f = fopen(authd_fixture_log(authd), "r");
+	char line[4096];
+	int found = 0;
+
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f) != NULL)
+		found = strstr(line, text) != NULL;
+	(void)fclose(f);
+	return found;
+}
+
+/* Threat: a credential in the wrong place comes to lie in the log. */
+static void
+a_misplaced_credential_reaches_no_log(void **state)
+{
+	const char *secret = authd_fixture_admin(authd);
+	char line[256], head[256], body[128];
+
+	(void)snprintf(head, sizeof(head), "Authorization: Bearer %s\r\n",
+	    secret);
+	(void)snprintf(line, sizeof(line), "GET /v1/devices?%s=1", secret);
+	assert_int_equal(send_raw(line, head, ""), 400);
+	(void)snprintf(line, sizeof(line), "GET /v1/devices/%s", secret);
+	assert_int_equal(send_raw(line, head, ""), 404);
+	(void)snprintf(line, sizeof(line), "GET /%s", secret);
+	assert_int_equal(send_raw(line, head, ""), 404);
+	(void)snprintf(body, sizeof(body), "{\"%s\":1}", secret);
+	(void)snprintf(head, sizeof(head), "Authorization: Bearer %s\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+	    secret, strlen(body));
+	assert_int_equal(send_raw("POST /v1/groups", head, body), 400);
+	assert_int_equal(send_raw("GET /v1/devices?%ff=1", "Authorization: "
+	    "Bearer fc_x\r\n", ""), 401);
+	assert_true(log_has("not known here"));
+	assert_false(log_has(secret));
+	/* nor enough of it to guess the rest */
+	(void)snprintf(line, sizeof(line), "%.21s", secret);
+	assert_false(log_has(line));
+}
+
 int
 main(void)
 {
@@ -100,6 +143,7 @@ main(void)
 		metadata_of_a_tenant_that_is_not_there_is_404_and_no_crash),
 	    cmocka_unit_test(ambiguous_framing_is_refused),
 	    cmocka_unit_test(two_credentials_in_one_request_are_refused),
+	    cmocka_unit_test(a_misplaced_credential_reaches_no_log),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
