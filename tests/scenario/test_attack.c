@@ -121,7 +121,8 @@ a_misplaced_credential_reaches_no_log(void **state)
 	assert_int_equal(send_raw(line, head, ""), 404);
 	(void)snprintf(line, sizeof(line), "GET /%s", secret);
 	assert_int_equal(send_raw(line, head, ""), 404);
-	(void)snprintf(body, sizeof(body), "{\"%s\":1}", secret);
+	(void)snprintf(body, sizeof(body), "{\"name\":\"g\",\"%s\":1}",
+	    secret);
 	(void)snprintf(head, sizeof(head), "Authorization: Bearer %s\r\n"
 	    "Content-Type: application/json\r\nContent-Length: %zu\r\n",
 	    secret, strlen(body));
