@@ -1,8 +1,6 @@
 #include "lib/client/client.h"
 
 #include <curl/curl.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +9,7 @@
 #include "lib/base/file.h"
 #include "lib/base/parse.h"
 #include "lib/client/base_url.h"
+#include "lib/client/easy.h"
 #include "lib/model/caller.h"
 
 /*
@@ -43,95 +42,13 @@ struct attempt {
 	CURLcode rc;
 };
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-
-static void
-wiping_free(void *p)
-{
-	if (p != NULL)
-		wipe(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *
-wiping_realloc(void *p, size_t n)
-{
-	size_t old = p == NULL ? 0 : malloc_usable_size(p);
-	void *q = malloc(n);
-
-	if (q == NULL)
-		return NULL;
-	if (p != NULL)
-		memcpy(q, p, old < n ? old : n);
-	wiping_free(p);
-	return q;
-}
-
-/*
- * The request libcurl writes holds the credential, and what it receives may
- * hold a key: none of its memory is freed as it is. Where a host has started
- * libcurl before us, that host's memory functions stay.
- */
-static void
-curl_start(void)
-{
-	(void)curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free,
-	    wiping_realloc, strdup, calloc);
-}
-
-static enum err
-set_bearer(struct client *c, const struct secret *credential)
-{
-	static const char head[] = "Authorization: Bearer ";
-	enum err e;
-	size_t i;
-
-	if (credential == NULL || credential->len == 0)
-		return ERR_OK;
-	/* It goes into a header line: nothing that could end one. */
-	for (i = 0; i < credential->len; i++)
-		if (credential->p[i] < 0x21 || credential->p[i] > 0x7e)
-			return ERR_CONFIG;
-	e = secret_resize(&c->bearer, sizeof(head) + credential->len);
-	if (e != ERR_OK)
-		return e;
-	memcpy(c->bearer.p, head, sizeof(head) - 1);
-	memcpy(c->bearer.p + sizeof(head) - 1, credential->p, credential->len);
-	return ERR_OK;
-}
-
-static enum err
-set_options(struct client *c, const struct client_conf *conf)
-{
-	CURL *h = c->curl;
-	int bad = 0;
-
-	bad |= curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_PROXY, "") != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https") !=
-	    CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_SSLVERSION,
-	    (long)CURL_SSLVERSION_TLSv1_2) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_NETRC,
-	    (long)CURL_NETRC_IGNORED) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_TCP_NODELAY, 1L) != CURLE_OK;
-	bad |= curl_easy_setopt(h, CURLOPT_USERAGENT, "fealty") != CURLE_OK;
-	if (conf->ca_file != NULL)
-		bad |= curl_easy_setopt(h, CURLOPT_CAINFO, conf->ca_file) !=
-		    CURLE_OK;
-	return bad ? ERR_CONFIG : ERR_OK;
-}
-
 enum err
 client_new(const struct client_conf *conf, struct client **out)
 {
 	struct client *c = NULL;
 	enum err e;
 
-	pthread_once(&curl_once, curl_start);
+	easy_start();
 	e = base_url_check(conf->url);
 	if (e != ERR_OK)
 		return e;
@@ -149,9 +66,9 @@ client_new(const struct client_conf *conf, struct client **out)
 		goto out;
 	while (c->url[0] != '\0' && c->url[strlen(c->url) - 1] == '/')
 		c->url[strlen(c->url) - 1] = '\0';
-	e = set_bearer(c, conf->credential);
+	e = easy_bearer(&c->bearer, conf->credential);
 	if (e == ERR_OK)
-		e = set_options(c, conf);
+		e = easy_options(c->curl, conf->ca_file);
 	if (e != ERR_OK)
 		goto out;
 	*out = c;
@@ -219,28 +136,6 @@ on_header(char *p, size_t size, size_t n, void *arg)
 }
 
 static enum err
-header_add(struct curl_slist **list, const char *text)
-{
-	struct curl_slist *grown = curl_slist_append(*list, text);
-
-	if (grown == NULL)
-		return ERR_NOMEM;
-	*list = grown;
-	return ERR_OK;
-}
-
-/* The list holds a copy of the credential: wiped before it is freed. */
-static void
-headers_free(struct curl_slist *list)
-{
-	struct curl_slist *l;
-
-	for (l = list; l != NULL; l = l->next)
-		wipe(l->data, strlen(l->data));
-	curl_slist_free_all(list);
-}
-
-static enum err
 headers_make(const struct client *c, const char *type,
     struct curl_slist **out)
 {
@@ -250,13 +145,13 @@ headers_make(const struct client *c, const char *type,
 
 	(void)snprintf(line, sizeof(line), "Content-Type: %s",
 	    type != NULL ? type : "application/json");
-	e = header_add(&list, line);
+	e = easy_header(&list, line);
 	if (e == ERR_OK) /* no round trip to ask for leave */
-		e = header_add(&list, "Expect:");
+		e = easy_header(&list, "Expect:");
 	if (e == ERR_OK && c->bearer.len > 0)
-		e = header_add(&list, (const char *)c->bearer.p);
+		e = easy_header(&list, (const char *)c->bearer.p);
 	if (e != ERR_OK) {
-		headers_free(list);
+		easy_headers_free(list);
 		return e;
 	}
 	*out = list;
@@ -356,7 +251,7 @@ one_try(struct client *c, const char *method, const char *url,
 	}
 	(void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
 	(void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, NULL);
-	headers_free(headers);
+	easy_headers_free(headers);
 	return e;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/model/event.h"
 
@@ -62,6 +63,20 @@ int revset_caller_dead(const struct revset *s, uint64_t caller);
  * verifier's leeway: a revoked token stays dead for as long as it is taken.
  */
 void revset_expire(struct revset *s, int64_t now);
+/*
+ * The set as octets, for this machine only, and back. The octets are not
+ * secret but have to come back as they were (seal them). ERR_REQUEST: they
+ * are no set. A save holds up the writer, but no reader.
+ */
+enum err revset_save(struct revset *s, struct buf *out) MUST_CHECK;
+enum err revset_load(const void *p, size_t len, uint32_t *tenant,
+    struct revset **out) MUST_CHECK;
+/*
+ * Puts the content of *with, of the same tenant, in the place of s's for
+ * readers at once, and frees it. ERR_BACKWARDS, and nothing done, when its
+ * position or floor is lower.
+ */
+enum err revset_replace(struct revset *s, struct revset **with) MUST_CHECK;
 /* Entries held, and octets they take. */
 void revset_size(const struct revset *s, uint64_t *entries, uint64_t *octets);
 
