@@ -92,8 +92,8 @@ open_memory(struct core *c, const struct core_conf *conf)
 static enum err
 open_store(struct core *c, const struct core_conf *conf, struct detail *d)
 {
-	const struct store_conf sc = {conf->conninfo, conf->sessions + OWN_SESSIONS,
-	    CONNECT_MS, STATEMENT_MS};
+	const struct store_conf sc = {conf->conninfo,
+	    conf->sessions + OWN_SESSIONS, CONNECT_MS, STATEMENT_MS};
 	enum err e;
 
 	e = store_pool_open(&sc, &c->pool);
