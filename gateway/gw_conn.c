@@ -212,8 +212,6 @@ look_up_over(struct conn *c, enum err e)
 	c->why = e;
 	if (e != ERR_OK)
 		key32_wipe(&c->psk.answer.key);
-	c->limited = e == ERR_IDENTITY &&
-	    gw_rate_over(c->g->rate, c->source, gw_now(c->g));
 }
 
 static enum err

@@ -61,7 +61,7 @@ offered_identity(SSL *ssl, const unsigned char **id, size_t *len)
 }
 
 static int
-hello_13(struct conn *c, SSL *ssl, int *alert)
+hello_13(struct conn *c, SSL *ssl)
 {
 	const unsigned char *id;
 	size_t len;
@@ -74,14 +74,12 @@ hello_13(struct conn *c, SSL *ssl, int *alert)
 	if (c->asked && c->known && (len != c->identity_len ||
 	    memcmp(id, c->identity, len) != 0))
 		return (SSL_CLIENT_HELLO_ERROR);
-	if (!conn_look_up(c, (const char *)id, len))
-		return (SSL_CLIENT_HELLO_RETRY);
-	if (c->limited) {
-		/* what the wrong key would get, for less */
-		*alert = SSL_AD_ILLEGAL_PARAMETER;
-		return (SSL_CLIENT_HELLO_ERROR);
-	}
-	return (SSL_CLIENT_HELLO_SUCCESS);
+	/*
+	 * What is not known goes on like what is, also from a source over its
+	 * limit: ending it here saves 20 us of 100, and they can be measured.
+	 */
+	return (conn_look_up(c, (const char *)id, len) ?
+	    SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY);
 }
 
 static int
@@ -116,7 +114,7 @@ client_hello(SSL *ssl, int *alert, void *arg)
 	if (c == NULL || c->spent)
 		return (SSL_CLIENT_HELLO_ERROR);
 	c->tls = offers_13(ssl) ? 13 : 12;
-	return (c->tls == 13 ? hello_13(c, ssl, alert) : hello_12(c, ssl));
+	return (c->tls == 13 ? hello_13(c, ssl) : hello_12(c, ssl));
 }
 
 static void
