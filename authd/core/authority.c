@@ -1,5 +1,6 @@
 #include "authd/core/core_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,13 +39,28 @@ fresh_key(const struct new_secret *what, struct secret_key_row *row,
 	return e;
 }
 
+/*
+ * Purpose and kid are bound as well as the number: who can write rows cannot
+ * turn one key of a tenant into another of its keys.
+ */
+#define WHERE_MAX 96 /* seal() refuses what is over its own limit */
+static void
+secret_key_where(const struct secret_key_row *row, uint32_t tenant,
+    char table[WHERE_MAX], struct seal_row *out)
+{
+	(void)snprintf(table, WHERE_MAX, "secret_key/%s/%s", row->purpose,
+	    row->kid);
+	*out = (struct seal_row){table, tenant, row->number, 0};
+}
+
 enum err
 secret_key_make(struct store *st, uint32_t tenant,
     const struct new_secret *what, uint64_t dk_number, const struct key32 *dk)
 {
 	struct secret_key_row row = {.data_key = dk_number,
 	    .state = "active"};
-	struct seal_row where = {"secret_key", tenant, 0, 0};
+	char table[WHERE_MAX];
+	struct seal_row where;
 	struct key32 key = {{0}};
 	enum err e;
 
@@ -53,7 +69,7 @@ secret_key_make(struct store *st, uint32_t tenant,
 		e = copy_str(row.purpose, sizeof(row.purpose), what->purpose);
 	if (e == ERR_OK)
 		e = fresh_key(what, &row, &key);
-	where.row = row.number;
+	secret_key_where(&row, tenant, table, &where);
 	if (e == ERR_OK)
 		e = seal(dk, &where, key.b, KEY32_LEN, row.sealed,
 		    sizeof(row.sealed), &row.sealed_len);
@@ -65,8 +81,10 @@ enum err
 secret_key_open(struct core *c, struct store *st, uint32_t tenant,
     const struct secret_key_row *row, struct key32 *out)
 {
-	const struct seal_row where = {"secret_key", tenant, row->number, 0};
+	char table[WHERE_MAX];
+	struct seal_row where;
 
+	secret_key_where(row, tenant, table, &where);
 	return keyring_unseal(c, st, &where, row->data_key, row->sealed,
 	    row->sealed_len, out);
 }
