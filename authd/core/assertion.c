@@ -91,7 +91,7 @@ redeem(struct core_call *call, const char *jwt, size_t len,
 		return state;
 	e = token_grant(d, req, &grant);
 	if (e == ERR_OK)
-		e = core_ready(call->core);
+		e = tenant_ready(call->core, call->tenant);
 	if (e == ERR_OK)
 		e = use_once(call, d, &a);
 	return e == ERR_OK ? token_issue(call, d, pos, req, out) : e;

@@ -54,6 +54,30 @@ secret_key_where(const struct secret_key_row *row, uint32_t tenant,
 }
 
 enum err
+secret_key_add(struct core *c, struct store *st, uint32_t tenant,
+    const struct new_secret *what)
+{
+	struct secret_key_row row = {.state = "active"};
+	struct seal_row where = {"secret_key", tenant, 0, 0};
+	struct key32 key = {{0}};
+	enum err e;
+
+	e = store_secret_key_next(st, &row.number);
+	if (e == ERR_OK)
+		e = copy_str(row.purpose, sizeof(row.purpose), what->purpose);
+	if (e == ERR_OK)
+		e = fresh_key(what, &row, &key);
+	where.row = row.number;
+	if (e == ERR_OK)
+		e = keyring_seal(c, &where, &key, row.sealed,
+		    &row.sealed_len, &row.data_key);
+	key32_wipe(&key);
+	if (e == ERR_OK)
+		e = store_secret_key_insert(st, &row);
+	return e == ERR_EXISTS ? ERR_CONFLICT : e; /* a racer's number */
+}
+
+enum err
 secret_key_make(struct store *st, uint32_t tenant,
     const struct new_secret *what, uint64_t dk_number, const struct key32 *dk)
 {

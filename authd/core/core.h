@@ -73,8 +73,19 @@ const char *core_tenant_name(const struct core_tenant *t);
 const char *core_tenant_issuer(const struct core_tenant *t);
 /* The position its follower has published. */
 uint64_t core_tenant_position(const struct core_tenant *t);
+/*
+ * ERR_NOT_READY when the core is, or while signed events of the tenant are
+ * known to be lost (core_recover).
+ */
+enum err core_tenant_ready(const struct core *c, const struct core_tenant *t)
+    MUST_CHECK;
 /* RFC 7517 text, cached. */
 enum err core_jwks(const struct core_tenant *t, struct buf *out) MUST_CHECK;
+/* The signed key set (docs/feed.md). */
+enum err core_keyset(const struct core_tenant *t, struct buf *out) MUST_CHECK;
+/* The root key's public half: what gateways pin. As a JWK. */
+enum err core_root_jwk(const struct core_tenant *t, struct buf *out)
+    MUST_CHECK;
 
 /* One call: who, where, and what is told back beside the error. */
 struct core_call {
@@ -204,6 +215,72 @@ enum err core_revoke(struct core_call *call,
 enum err core_feed(struct core_call *call, uint64_t after, uint32_t limit,
     struct event *rows, size_t *n, uint64_t *head, uint64_t *floor)
     MUST_CHECK;
+
+/* ---- the signed feed: docs/feed.md ---- */
+struct feed_page_text {
+	struct buf set;	      /* empty without events */
+	struct buf heartbeat; /* the caller sets .max of both; frees */
+};
+/* The events that core_feed gave, signed. */
+enum err core_feed_sign(struct core_call *call, uint64_t after,
+    const struct event *rows, size_t n, uint64_t head,
+    struct feed_page_text *out) MUST_CHECK;
+/*
+ * A heartbeat somebody holds. One of this tenant's whose head is beyond the
+ * database stops the tenant (ERR_NOT_READY, so for all authd and for good);
+ * any other text is nothing to us (ERR_OK).
+ */
+enum err core_feed_seen(struct core_call *call, const char *heartbeat,
+    size_t len) MUST_CHECK;
+/* Calls part for each signed part of a snapshot, in order. */
+enum err core_snapshot(struct core_call *call,
+    enum err (*part)(void *arg, const struct buf *jws), void *arg,
+    uint64_t *head, uint64_t *floor) MUST_CHECK;
+
+enum feed_kind { FEED_EVENTS, FEED_HEARTBEAT, FEED_KEYS };
+struct feed_message;
+enum feed_kind feed_message_kind(const struct feed_message *m);
+uint64_t feed_message_id(const struct feed_message *m); /* a position */
+const char *feed_message_text(const struct feed_message *m, size_t *len);
+void feed_message_free(struct feed_message **m);
+
+/*
+ * One who listens. wake is called once after each core_sub_arm, from any
+ * thread and under a lock: it must not call back in here. cut 1: it has
+ * fallen too far behind (also without an arm), and gets FEED_END.
+ */
+struct feed_sub;
+typedef void feed_wake(void *arg, int cut);
+enum feed_next {
+	FEED_MESSAGE,
+	FEED_NONE, /* core_sub_arm, and wait */
+	FEED_FILL, /* core_sub_fill, on a thread that may block */
+	FEED_END
+};
+/* after: all events up to it are known; UINT64_MAX: begin after the head. */
+enum err core_sub_open(struct core_call *call, uint64_t after,
+    feed_wake *wake, void *arg, struct feed_sub **out) MUST_CHECK;
+enum feed_next core_sub_next(struct feed_sub *s, struct feed_message **out);
+enum err core_sub_fill(struct core *c, const struct core_tenant *t,
+    struct feed_sub *s) MUST_CHECK;
+void core_sub_arm(struct feed_sub *s);
+void core_sub_close(struct feed_sub **s);
+
+#define RECOVER_SETS_MAX 4096
+struct recovery {
+	const char *seen; /* heartbeat, NUL-terminated */
+	const char **sets; /* n of them */
+	size_t n;
+};
+struct recovered {
+	uint64_t imported, position; /* position: of the cut */
+};
+/*
+ * Takes back what others hold of this tenant's signed events, goes on in a
+ * new generation, and cuts the tenant. ERR_WRONG_STATE when nothing was lost.
+ */
+enum err core_recover(struct core_call *call, const struct recovery *r,
+    struct recovered *out) MUST_CHECK;
 
 /* ---- gateways ---- */
 enum err core_psk_resolve(struct core_call *call,

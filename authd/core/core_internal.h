@@ -6,10 +6,12 @@
 #include <stddef.h>
 
 #include "authd/core/core.h"
+#include "authd/core/feed_hub.h"
 #include "authd/store/store.h"
 #include "lib/crypt/pskid.h"
 #include "lib/crypt/seal.h"
 #include "lib/crypt/signer.h"
+#include "lib/jose/set.h"
 #include "lib/revoke/revset.h"
 #include "lib/revoke/token_cache.h"
 
@@ -63,6 +65,9 @@ struct new_secret {
 enum err secret_key_make(struct store *st, uint32_t tenant,
     const struct new_secret *what, uint64_t dk_number,
     const struct key32 *dk) MUST_CHECK;
+/* Like it, under the tenant's present data key (keyring_prepare first). */
+enum err secret_key_add(struct core *c, struct store *st, uint32_t tenant,
+    const struct new_secret *what) MUST_CHECK;
 enum err secret_key_open(struct core *c, struct store *st, uint32_t tenant,
     const struct secret_key_row *row, struct key32 *out) MUST_CHECK;
 
@@ -95,10 +100,16 @@ struct core_tenant {
 	name_t name;
 	char issuer[ISSUER_MAX + 1];
 	char endpoint[ISSUER_MAX + 16]; /* of tokens */
-	struct signer *signer;
-	struct jwks *jwks;
-	struct buf jwks_text;
+	/* The keys, replaced whole under the lock: hold it to use them. */
+	pthread_rwlock_t keys_lock;
+	struct tenant_keys *keys;
 	struct revset *revset;
+	struct feed_hub *hub;
+	/* Who applies and publishes events; the one lock that is no leaf. */
+	pthread_mutex_t follow;
+	uint64_t last_event; /* applied; 0: none. Of the holder of follow */
+	int64_t last_beat;   /* the follower's; monotonic ms */
+	_Atomic uint64_t lost; /* as of struct tenant_head */
 	/*
 	 * Up to where the follower is about to empty the caches; ahead of
 	 * the published position while it works.
@@ -106,12 +117,46 @@ struct core_tenant {
 	_Atomic uint64_t applying;
 	struct core_tenant *next_name, *next_number;
 };
+/* Its locks and its feed are not part of what a const tenant promises. */
+static inline struct core_tenant *
+tenant_writable(const struct core_tenant *t)
+{
+	return (struct core_tenant *)(uintptr_t)t;
+}
 #define TENANT_BUCKETS 1024
 struct tenants {
 	pthread_mutex_t load; /* one loader at a time */
 	_Atomic(struct core_tenant *) by_name[TENANT_BUCKETS];
 	_Atomic(struct core_tenant *) by_number[TENANT_BUCKETS];
 };
+struct tenant_keys {
+	struct signer *token, *feed;
+	struct jwks *jwks, *feed_jwks;
+	struct buf jwks_text; /* of the token keys */
+	struct buf keyset;    /* signed by the root key */
+	struct es256_public root;
+	uint64_t version;
+};
+/* The tenant's keys as the store has them; a transaction of its own. */
+enum err tenant_keys_load(struct core *c, struct store *st,
+    struct core_tenant *t, struct tenant_keys **out) MUST_CHECK;
+void tenant_keys_free(struct tenant_keys **k);
+/* Loads them again and tells the listeners, when ev revokes one of them. */
+enum err tenant_keys_follow(struct core *c, struct store *st,
+    struct core_tenant *t, const struct event *ev, size_t n) MUST_CHECK;
+/* Puts k in the place of older keys; takes it. */
+void tenant_keys_install(struct core_tenant *t, struct tenant_keys *k);
+/* Signs under the present keys; NULL without memory (or keys). */
+struct feed_message *feed_sign_run(const struct core *c,
+    struct core_tenant *t, const struct set_run *run);
+struct feed_message *feed_sign_beat(const struct core *c,
+    struct core_tenant *t);
+/* How many of ev from the first on have consecutive positions. */
+size_t feed_run_length(const struct event *ev, size_t n);
+/* ERR_NOT_READY also while the tenant's events are lost. */
+enum err tenant_ready(const struct core *c, const struct core_tenant *t)
+    MUST_CHECK;
+
 struct core_tenant *tenant_by_number(struct core *c, uint32_t number);
 /* Loads a tenant that is not in memory yet and brings it up to its head. */
 enum err tenant_load(struct core *c, struct store *st,
@@ -123,9 +168,24 @@ void tenants_free(struct core *c);
  */
 enum err tenant_make(struct core *c, uint32_t number, const char *name,
     const unsigned char hash[32], const struct core_call *call) MUST_CHECK;
-/* Reads what is new of a tenant and applies it. Follower or loader only. */
+/* Reads what is new of a tenant and applies it. */
 enum err tenant_follow(struct core *c, struct store *st,
     struct core_tenant *t, uint64_t head, uint64_t floor) MUST_CHECK;
+
+/*
+ * What this authd has just committed, applied at once and published, without
+ * waiting for its own follower to read it: when it follows what has been
+ * applied; else all that is new is read.
+ */
+void tenant_committed(struct core *c, struct core_tenant *t,
+    const struct event *ev, size_t n);
+/* Applies to caches and set, then publishes: events in order, what has been
+ * applied already is passed over. */
+enum err tenant_apply(struct core *c, struct core_tenant *t,
+    const struct event *ev, size_t n) MUST_CHECK;
+/* A heartbeat to the listeners of each tenant that has some and is due. */
+void feed_beat_all(struct core *c);
+#define CORE_BEAT_MS 1000
 
 /* ---- the follower ---- */
 struct follower {
@@ -216,6 +276,7 @@ enum err credential_make(struct secret *out, unsigned char hash[32])
  * One decision: what it works on and what its audit row will say. fn may run
  * several times (a lost race), so it sets what it writes from scratch.
  */
+#define TXN_EVENTS 2
 struct txn {
 	struct core_call *call;
 	struct store *st;
@@ -225,6 +286,8 @@ struct txn {
 	char object[NAME_MAX_LEN + 1];
 	char note[201];
 	uint64_t pos; /* of the event it appended; the caller waits for it */
+	struct event events[TXN_EVENTS]; /* those it appended */
+	size_t nevents; /* above TXN_EVENTS: not all of them are there */
 	void *arg;
 };
 /*
@@ -244,6 +307,15 @@ enum err store_run(struct core *c, uint32_t tenant, enum store_mode mode,
     enum err (*fn)(struct store *, void *), void *arg) MUST_CHECK;
 
 /* ---- shared pieces ---- */
+enum err revoke_caller(struct core_call *call,
+    const struct revocation_request *r, struct event *out,
+    uint64_t *devices) MUST_CHECK;
+enum err revoke_key(struct core_call *call,
+    const struct revocation_request *r, struct event *out,
+    uint64_t *devices) MUST_CHECK;
+/* *pos: of the event; 0 when the caller had been disabled before. */
+enum err caller_disable(struct core_call *call, const char *name,
+    const char *why, struct caller *out, uint64_t *pos) MUST_CHECK;
 int order_has_station(const struct order *o, const char *name);
 /* Draws on the caller: admin or a station of the order, else ERR_STATION. */
 enum err order_for_station(struct txn *tx, const char *name,

@@ -77,77 +77,6 @@ stopping(struct follower *f)
 	return stop;
 }
 
-/*
- * Order is all: first the caches are told to keep nothing older, then they
- * are emptied of what the events name, then the set learns of them and the
- * position appears. Whoever reads the position sees none of the old.
- */
-static enum err
-apply_page(struct core *c, struct core_tenant *t, const struct event *ev,
-    size_t n)
-{
-	enum err e;
-
-	atomic_store(&t->applying, ev[n - 1].pos);
-	device_cache_apply(c->devices, t->number, ev, n);
-	callers_apply(c->callers, t->number, ev, n);
-	e = revset_apply(t->revset, ev, n);
-	if (e == ERR_OK)
-		atomic_fetch_add(&c->follower.events, n);
-	return e;
-}
-
-static enum err
-read_page(struct store *st, uint32_t tenant, uint64_t after,
-    struct event *rows, size_t *n)
-{
-	enum err e;
-
-	e = store_begin(st, tenant, STORE_READ);
-	if (e != ERR_OK)
-		return e;
-	e = store_event_list(st, after, CORE_PAGE, rows, n);
-	if (e == ERR_OK)
-		e = store_commit(st);
-	if (e != ERR_OK)
-		store_rollback(st);
-	return e;
-}
-
-enum err
-tenant_follow(struct core *c, struct store *st, struct core_tenant *t,
-    uint64_t head, uint64_t floor)
-{
-	struct event *rows;
-	enum err e = ERR_OK;
-	size_t n = CORE_PAGE;
-
-	if (head <= revset_position(t->revset) &&
-	    floor <= revset_floor(t->revset))
-		return ERR_OK;
-	rows = calloc(CORE_PAGE, sizeof(*rows));
-	if (rows == NULL)
-		return ERR_NOMEM;
-	while (e == ERR_OK && n == CORE_PAGE) {
-		n = 0;
-		e = read_page(st, t->number, revset_position(t->revset),
-		    rows, &n);
-		if (e == ERR_OK && n > 0)
-			e = apply_page(c, t, rows, n);
-	}
-	free(rows);
-	if (e != ERR_OK)
-		return e;
-	/* The events were read after the head: all up to it are in. */
-	if (head < revset_position(t->revset))
-		head = revset_position(t->revset);
-	if (atomic_load(&t->applying) < head)
-		atomic_store(&t->applying, head);
-	revset_advance(t->revset, head, floor);
-	follower_published(c);
-	return ERR_OK;
-}
-
 static enum err
 follow_one(struct core *c, struct store *st, const struct tenant_head *h)
 {
@@ -157,8 +86,10 @@ follow_one(struct core *c, struct store *st, const struct tenant_head *h)
 	if (h->tenant == 0)
 		return ERR_OK;
 	t = tenant_by_number(c, h->tenant);
-	if (t != NULL)
+	if (t != NULL) {
+		atomic_store(&t->lost, h->lost);
 		return tenant_follow(c, st, t, h->pos, h->floor);
+	}
 	e = tenant_load(c, st, h);
 	if (e == ERR_OK || err_retryable(e))
 		return e;
@@ -241,6 +172,8 @@ follow_once(struct core *c)
 		f->next_expire = now + EXPIRE_MS;
 		expire(c);
 	}
+	if (e == ERR_OK)
+		feed_beat_all(c);
 	return e;
 }
 

@@ -8,12 +8,13 @@
  * Marks of assertions that have expired go in batches, each its own short
  * transaction, until none is left: faster than they can be made. A thread
  * and a session of its own, so that neither the follower nor a request ever
- * waits for it.
+ * waits for it. The floors of the feeds move here too.
  */
 #define EVERY_MS 5000
 #define BATCH_ROWS 5000
 #define BATCH_PAUSE_MS 5 /* the database has others to serve */
 #define MARGIN 300 /* seconds; clocks of several authds differ */
+#define FLOOR_AGE (TOKEN_LIFE_MAX + 60) /* seconds */
 
 /* Sleeps, but wakes at once to stop; 1 to stop. */
 static int
@@ -55,6 +56,23 @@ expire_tenant(struct core *c, struct store *st, uint32_t tenant, enum err *e)
 	return stop;
 }
 
+/* The floor follows what is older than any token that could still live. */
+static enum err
+advance_floor(struct store *st, uint32_t tenant)
+{
+	enum err e;
+
+	e = store_begin(st, tenant, STORE_WRITE);
+	if (e != ERR_OK)
+		return e;
+	e = store_floor_advance(st, FLOOR_AGE);
+	if (e == ERR_OK)
+		e = store_commit(st);
+	if (e != ERR_OK)
+		store_rollback(st);
+	return e;
+}
+
 static enum err
 expire_all(struct core *c, struct store *st)
 {
@@ -65,8 +83,11 @@ expire_all(struct core *c, struct store *st)
 
 	for (i = 0; e == ERR_OK && i < TENANT_BUCKETS; i++) {
 		t = atomic_load(&c->tenants.by_number[i]);
-		for (; e == ERR_OK && !stop && t != NULL; t = t->next_number)
+		for (; e == ERR_OK && !stop && t != NULL; t = t->next_number) {
 			stop = expire_tenant(c, st, t->number, &e);
+			if (e == ERR_OK && !stop)
+				e = advance_floor(st, t->number);
+		}
 	}
 	return e;
 }
@@ -87,7 +108,7 @@ housekeeper_main(void *arg)
 		if (e == ERR_CONFLICT)
 			e = ERR_OK; /* another authd is at the same rows */
 		if (e != ERR_OK && !failing)
-			log_line(LOG_WARN_, "expired marks cannot be removed",
+			log_line(LOG_WARN_, "housekeeping fails",
 			    F_STR("code", err_code(e)));
 		failing = e != ERR_OK;
 	}

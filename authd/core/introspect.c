@@ -6,6 +6,19 @@
 /* Lets token_verify judge all but the time, which is judged at each use. */
 #define ANY_TIME ((int64_t)1 << 40)
 
+static enum err
+verify(const struct core_tenant *t, const struct token_rules *rules,
+    const char *token, size_t len, struct token_claims *out, struct detail *d)
+{
+	struct core_tenant *w = tenant_writable(t);
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	e = token_verify(t->keys->jwks, rules, token, len, out, d);
+	(void)pthread_rwlock_unlock(&w->keys_lock);
+	return e;
+}
+
 enum err
 token_read(struct core *c, const struct core_tenant *t, const char *token,
     size_t len, struct seen_token *out, int *cached, struct detail *d)
@@ -28,7 +41,7 @@ token_read(struct core *c, const struct core_tenant *t, const char *token,
 	memset(&seen, 0, sizeof(seen));
 	e = token_kid(token, len, seen.kid);
 	if (e == ERR_OK)
-		e = token_verify(t->jwks, &rules, token, len, &seen.claims, d);
+		e = verify(t, &rules, token, len, &seen.claims, d);
 	if (e == ERR_OK && seen.claims.tid != t->number)
 		e = ERR_TOKEN_ISSUER;
 	if (e != ERR_OK)
@@ -105,7 +118,7 @@ core_introspect(struct core_call *call, const char *token, size_t len,
 		return e; /* it comes again */
 	/* That a token is dead is always true; that it lives needs a head. */
 	if (e == ERR_OK)
-		e = core_ready(c);
+		e = tenant_ready(c, call->tenant);
 	core_count(c->introspections);
 	if (cached)
 		core_count(c->introspections_cached);

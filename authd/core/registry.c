@@ -278,8 +278,8 @@ caller_disable_txn(struct txn *tx)
 }
 
 enum err
-core_caller_disable(struct core_call *call, const char *name,
-    struct caller *out)
+caller_disable(struct core_call *call, const char *name, const char *why,
+    struct caller *out, uint64_t *pos)
 {
 	struct caller c = {.number = 0};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
@@ -289,13 +289,24 @@ core_caller_disable(struct core_call *call, const char *name,
 	if (!name_is_order(name))
 		return ERR_NOT_FOUND;
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", name);
+	(void)snprintf(tx.note, sizeof(tx.note), "%s", why);
 	e = txn_run(&tx, caller_disable_txn);
 	if (e != ERR_OK)
 		return e;
+	*pos = tx.pos;
 	c.tenant = call->tenant->number;
 	memcpy(c.tenant_name, call->tenant->name, sizeof(name_t));
 	*out = c;
 	return ERR_OK;
+}
+
+enum err
+core_caller_disable(struct core_call *call, const char *name,
+    struct caller *out)
+{
+	uint64_t pos;
+
+	return caller_disable(call, name, "", out, &pos);
 }
 
 /* ---- audit ---- */

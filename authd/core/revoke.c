@@ -216,9 +216,9 @@ core_revoke(struct core_call *call, const struct revocation_request *r,
 		return e != ERR_OK ? e : run_mass(call, &v, token_txn,
 		    "token", out, devices);
 	case EV_CALLER:
+		return revoke_caller(call, r, out, devices);
 	case EV_SIGNING_KEY:
-		break;
+		return revoke_key(call, r, out, devices);
 	}
-	detail_set(&call->detail, "kind: device, group, tenant or token");
 	return ERR_REQUEST;
 }

@@ -65,7 +65,37 @@ core_tenant_position(const struct core_tenant *t)
 enum err
 core_jwks(const struct core_tenant *t, struct buf *out)
 {
-	return buf_add(out, t->jwks_text.p, t->jwks_text.len);
+	struct core_tenant *w = tenant_writable(t);
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	e = buf_add(out, t->keys->jwks_text.p, t->keys->jwks_text.len);
+	(void)pthread_rwlock_unlock(&w->keys_lock);
+	return e;
+}
+
+enum err
+core_keyset(const struct core_tenant *t, struct buf *out)
+{
+	struct core_tenant *w = tenant_writable(t);
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	e = buf_add(out, t->keys->keyset.p, t->keys->keyset.len);
+	(void)pthread_rwlock_unlock(&w->keys_lock);
+	return e;
+}
+
+enum err
+tenant_ready(const struct core *c, const struct core_tenant *t)
+{
+	return atomic_load(&t->lost) != 0 ? ERR_NOT_READY : core_ready(c);
+}
+
+enum err
+core_tenant_ready(const struct core *c, const struct core_tenant *t)
+{
+	return tenant_ready(c, t);
 }
 
 static void
@@ -75,10 +105,11 @@ tenant_free(struct core_tenant **pt)
 
 	if (t == NULL)
 		return;
-	signer_free(&t->signer);
-	jwks_free(&t->jwks);
-	buf_free(&t->jwks_text);
+	tenant_keys_free(&t->keys);
+	feed_hub_free(&t->hub);
 	revset_free(&t->revset);
+	pthread_rwlock_destroy(&t->keys_lock);
+	pthread_mutex_destroy(&t->follow);
 	free(t);
 	*pt = NULL;
 }
@@ -120,81 +151,6 @@ tenant_names(const struct core *c, const struct tenant_head *head,
 	return n > 0 && (size_t)n < sizeof(t->endpoint) ? ERR_OK : ERR_CONFIG;
 }
 
-struct loading {
-	struct core *c;
-	struct core_tenant *t;
-	struct secret_key_row *rows;
-};
-
-/* The newest active token key signs; each one not revoked is published. */
-static enum err
-take_token_key(struct loading *l, struct store *st,
-    const struct secret_key_row *row)
-{
-	struct es256_public pub;
-	struct signer *s = NULL;
-	struct key32 key;
-	enum err e;
-
-	memcpy(pub.x, row->public, 32);
-	memcpy(pub.y, row->public + 32, 32);
-	e = jwks_add(l->t->jwks, &pub);
-	if (e != ERR_OK || strcmp(row->state, "active") != 0)
-		return e;
-	e = secret_key_open(l->c, st, l->t->number, row, &key);
-	if (e == ERR_OK)
-		e = signer_import(&key, &s);
-	key32_wipe(&key);
-	if (e != ERR_OK)
-		return e;
-	signer_free(&l->t->signer);
-	l->t->signer = s;
-	return ERR_OK;
-}
-
-static enum err
-load_txn(struct store *st, void *arg)
-{
-	struct loading *l = arg;
-	size_t i, n = 0;
-	enum err e;
-
-	e = store_secret_key_list(st, l->rows, CORE_KEYS_MAX, &n);
-	for (i = 0; e == ERR_OK && i < n; i++) {
-		if (strcmp(l->rows[i].purpose, "token") != 0 ||
-		    strcmp(l->rows[i].state, "revoked") == 0 ||
-		    !l->rows[i].has_public)
-			continue;
-		e = take_token_key(l, st, &l->rows[i]);
-	}
-	if (e == ERR_OK && l->t->signer == NULL)
-		e = ERR_CRYPTO;
-	if (e == ERR_OK)
-		e = jwks_format(l->t->jwks, &l->t->jwks_text);
-	return e;
-}
-
-static enum err
-load_keys(struct core *c, struct store *st, struct core_tenant *t)
-{
-	struct loading l = {.c = c, .t = t};
-	enum err e;
-
-	l.rows = calloc(CORE_KEYS_MAX, sizeof(*l.rows));
-	if (l.rows == NULL)
-		return ERR_NOMEM;
-	e = store_begin(st, t->number, STORE_READ);
-	if (e == ERR_OK) {
-		e = load_txn(st, &l);
-		if (e == ERR_OK)
-			e = store_commit(st);
-		if (e != ERR_OK)
-			store_rollback(st);
-	}
-	free(l.rows);
-	return e;
-}
-
 static void
 publish(struct core *c, struct core_tenant *t)
 {
@@ -208,26 +164,51 @@ publish(struct core *c, struct core_tenant *t)
 	    memory_order_release);
 }
 
+static enum err
+tenant_new(struct core_tenant **out)
+{
+	struct core_tenant *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return ERR_NOMEM;
+	if (pthread_rwlock_init(&t->keys_lock, NULL) != 0) {
+		free(t);
+		return ERR_NOMEM;
+	}
+	if (pthread_mutex_init(&t->follow, NULL) != 0) {
+		pthread_rwlock_destroy(&t->keys_lock);
+		free(t);
+		return ERR_NOMEM;
+	}
+	*out = t;
+	return ERR_OK;
+}
+
 /* Nobody sees a tenant before it is whole and at its head. */
 static enum err
 load_locked(struct core *c, struct store *st, const struct tenant_head *head)
 {
+	struct tenant_keys *keys = NULL;
 	struct core_tenant *t;
 	enum err e;
 
 	if (tenant_by_number(c, head->tenant) != NULL)
 		return ERR_OK;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return ERR_NOMEM;
-	t->jwks_text.max = 65536;
+	e = tenant_new(&t);
+	if (e != ERR_OK)
+		return e;
+	atomic_store(&t->lost, head->lost);
 	e = tenant_names(c, head, t);
 	if (e == ERR_OK)
-		e = jwks_new(&t->jwks);
+		e = feed_hub_new(&t->hub);
 	if (e == ERR_OK)
 		e = revset_new(t->number, &t->revset);
 	if (e == ERR_OK)
-		e = load_keys(c, st, t);
+		e = tenant_keys_load(c, st, t, &keys);
+	if (e == ERR_OK)
+		tenant_keys_install(t, keys);
+	if (e == ERR_OK && t->keys == NULL)
+		e = ERR_NOMEM;
 	if (e == ERR_OK)
 		e = tenant_follow(c, st, t, head->pos, head->floor);
 	if (e == ERR_OK)

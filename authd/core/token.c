@@ -104,6 +104,7 @@ token_issue(struct core_call *call, const struct device_entry *e,
     uint64_t pos, const struct token_request *req, struct token_answer *out)
 {
 	const struct core_tenant *t = call->tenant;
+	struct core_tenant *w = tenant_writable(t);
 	struct core *c = call->core;
 	unsigned char raw[JTI_OCTETS];
 	struct token_claims claims = {0};
@@ -111,7 +112,7 @@ token_issue(struct core_call *call, const struct device_entry *e,
 
 	err = token_grant(e, req, &claims);
 	if (err == ERR_OK)
-		err = core_ready(c);
+		err = tenant_ready(c, t);
 	if (err == ERR_OK)
 		err = random_bytes(raw, sizeof(raw));
 	if (err != ERR_OK)
@@ -127,7 +128,9 @@ token_issue(struct core_call *call, const struct device_entry *e,
 	claims.ngrp = e->device.ngroups;
 	memcpy(claims.grp, e->device.groups, sizeof(claims.grp));
 	claims.pos = pos;
-	err = token_sign(t->signer, &claims, &out->token);
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	err = token_sign(t->keys->token, &claims, &out->token);
+	(void)pthread_rwlock_unlock(&w->keys_lock);
 	if (err != ERR_OK)
 		return err;
 	out->expires_in = (int64_t)c->token_life;
@@ -159,7 +162,7 @@ core_token_psk(struct core_call *call, const char *identity,
 
 	e = own_identity(call, identity, &id);
 	if (e == ERR_OK)
-		e = core_ready(call->core);
+		e = tenant_ready(call->core, call->tenant);
 	if (e != ERR_OK)
 		return e;
 	e = device_authenticate(call->core, call->tenant, &id,

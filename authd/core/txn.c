@@ -106,6 +106,7 @@ run_audited(struct store *st, void *arg)
 
 	a->tx->st = st;
 	a->tx->pos = 0;
+	a->tx->nevents = 0;
 	e = a->fn(a->tx);
 	a->tx->st = NULL;
 	if (e == ERR_OK && a->tx->action != NULL)
@@ -149,6 +150,9 @@ txn_run(struct txn *tx, enum err (*fn)(struct txn *))
 		log_line(LOG_WARN_, "refusal not audited",
 		    F_STR("action", tx->action), F_STR("code", err_code(e)));
 	/* Who ordered it sees it obeyed here when the answer comes. */
+	if (e == ERR_OK && tx->pos != 0 && !call->core->suppress_notify)
+		tenant_committed(call->core, tenant_writable(call->tenant),
+		    tx->events, tx->nevents);
 	if (e == ERR_OK && tx->pos != 0)
 		follower_wait(call->core, call->tenant, tx->pos,
 		    CORE_AHEAD_MS);
@@ -160,9 +164,13 @@ txn_event(struct txn *tx, struct event *ev)
 {
 	enum err e = store_event_append(tx->st, ev);
 
-	if (e == ERR_OK)
-		tx->pos = ev->pos;
-	return e;
+	if (e != ERR_OK)
+		return e;
+	tx->pos = ev->pos;
+	if (tx->nevents < TXN_EVENTS)
+		tx->events[tx->nevents] = *ev;
+	tx->nevents++;
+	return ERR_OK;
 }
 
 enum err

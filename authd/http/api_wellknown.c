@@ -4,6 +4,7 @@
 #include "lib/wire/wire.h"
 
 enum err api_jwks(struct req *);
+enum err api_keyset(struct req *);
 enum err api_metadata(struct req *);
 enum err api_healthz(struct req *);
 enum err api_readyz(struct req *);
@@ -15,6 +16,19 @@ api_jwks(struct req *r)
 	r->reply.type = "application/jwk-set+json";
 	r->reply.cacheable = 1;
 	return core_jwks(r->call.tenant, &r->reply.body);
+}
+
+/* docs/feed.md; the text is base64url and dots: nothing to escape. */
+enum err
+api_keyset(struct req *r)
+{
+	enum err e;
+
+	r->reply.cacheable = 1;
+	e = buf_str(&r->reply.body, "{\"keys\":\"");
+	if (e == ERR_OK)
+		e = core_keyset(r->call.tenant, &r->reply.body);
+	return e == ERR_OK ? buf_str(&r->reply.body, "\"}") : e;
 }
 
 static void
@@ -66,7 +80,7 @@ api_readyz(struct req *r)
 	enum err e;
 
 	e = atomic_load(&r->conn->listener->http->draining) ? ERR_NOT_READY :
-	    core_ready(r->call.core);
+	    core_tenant_ready(r->call.core, r->call.tenant);
 	if (e != ERR_OK)
 		return e;
 	return buf_fmt(&r->reply.body,

@@ -68,7 +68,7 @@ add_headers(struct req *r, struct MHD_Response *resp)
 
 	(void)MHD_add_response_header(resp, "X-Request-Id",
 	    r->call.request_id);
-	if (p->body.len > 0) {
+	if (p->body.len > 0 || r->stream != NULL) {
 		(void)MHD_add_response_header(resp, "Content-Type",
 		    p->type != NULL ? p->type : "application/json");
 		(void)MHD_add_response_header(resp, "X-Content-Type-Options",
@@ -130,12 +130,14 @@ reply_send(struct req *r)
 	if (r->reply.status == 0)
 		r->reply.status = err_status(r->reply.err);
 	/* The body stays in the request until the connection is done. */
-	resp = MHD_create_response_from_buffer(r->reply.body.len,
+	resp = r->stream != NULL ? stream_response(r) : MHD_create_response_from_buffer(r->reply.body.len,
 	    r->reply.body.p, MHD_RESPMEM_PERSISTENT);
 	if (resp == NULL)
 		return MHD_NO;
 	add_headers(r, resp);
-	guard_phase(h->guard, r->conn, CONN_WRITING);
+	/* A stream has no end; who does not read it is cut by the feed. */
+	guard_phase(h->guard, r->conn, r->stream != NULL ? CONN_WORKING :
+	    CONN_WRITING);
 	ok = MHD_queue_response(r->mc, (unsigned)r->reply.status, resp);
 	MHD_destroy_response(resp);
 	us = r->begun_us == 0 ? 0 : now_us() - r->begun_us;

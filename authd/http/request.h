@@ -16,6 +16,7 @@
  */
 struct http;
 struct listener;
+struct stream;
 
 #define URI_MAX 2048
 #define REPLY_MAX (8u << 20)
@@ -58,6 +59,8 @@ struct req {
 	int counted;	     /* among the server's requests under way */
 	int64_t begun_us;    /* body complete */
 	int64_t deadline_ms; /* monotonic */
+	int polled; /* a long poll's time is over, or its event there */
+	struct stream *stream; /* of the feed, or NULL */
 	struct reply reply;
 };
 

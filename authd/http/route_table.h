@@ -21,6 +21,7 @@ X(GET, "/oauth2/nonce", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST | ROUTE_OAUTH, api
 X(GET, "/.well-known/jwks.json", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST, api_jwks) \
 X(GET, "/.well-known/oauth-authorization-server", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST, api_metadata) \
 X(GET, "/.well-known/oauth-authorization-server/t/{tenant}", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST | ROUTE_DEFAULT | ROUTE_TENANT, api_metadata) \
+X(GET, "/.well-known/fealty-keys", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST, api_keyset) \
 /* health */ \
 X(GET, "/healthz", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST | ROUTE_DEFAULT, api_healthz) \
 X(GET, "/readyz", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST, api_readyz) \
@@ -29,6 +30,8 @@ X(GET, "/metrics", R_READ, API, 0, AUTHN, ROUTE_DEFAULT, api_metrics) \
 X(POST, "/v1/psk", R_GATEWAY, API, KB(4), AUTHN, 0, api_psk) \
 X(GET, "/v1/audiences/{audience}/identity-keys", R_GATEWAY, API, 0, AUTHN, 0, api_identity_keys) \
 /* revocation */ \
+X(GET, "/v1/revocations/snapshot", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_snapshot) \
+X(POST, "/v1/recover", ROLE_ADMIN, API, KB(1000), AUTHN, 0, api_recover) \
 X(GET, "/v1/revocations", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_feed) \
 X(POST, "/v1/revocations", R_REVOKE, API, KB(4), AUTHN, 0, api_revocation) \
 X(POST, "/v1/explain", R_LOOK, API, KB(8), AUTHN, 0, api_explain) \

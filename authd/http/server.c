@@ -52,9 +52,17 @@ on_dequeued(struct req *r, enum err why)
 {
 	enum err e = why;
 
+	if (r->state == REQ_ANSWERED) { /* a stream under way */
+		stream_fill(r, why);
+		return;
+	}
 	if (e == ERR_OK) {
 		r->call.may_block = 1;
 		e = req_run(r);
+	}
+	if (e == ERR_OK && stream_is_poll(r)) {
+		stream_sleep(r); /* r is another's from here */
+		return;
 	}
 	if (e != ERR_OK)
 		reply_error(r, e == ERR_WOULD_BLOCK ? ERR_INTERNAL : e);
@@ -166,6 +174,7 @@ on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
 	if (r == NULL)
 		return;
 	h = r->conn->listener->http;
+	stream_end(r);
 	if (r->counted)
 		(void)atomic_fetch_sub(&h->under_way, 1);
 	r->counted = 0;
@@ -380,6 +389,7 @@ on_tick(void *arg)
 	struct http *h = arg;
 
 	queue_expire(h->queue);
+	streams_tick(h->streams, http_now_ms(h));
 }
 
 static enum err
@@ -398,6 +408,8 @@ start_parts(struct http *h)
 		    &h->refusal_rate);
 	if (e == ERR_OK)
 		e = queue_new(&qc, &h->queue);
+	if (e == ERR_OK)
+		e = streams_new(&h->streams);
 	if (e == ERR_OK)
 		e = guard_new(clock, on_tick, h, &h->guard);
 	return e;
@@ -463,6 +475,7 @@ http_drain(struct http *h, uint32_t ms)
 	atomic_store(&h->draining, 1);
 	quiesce(&h->api);
 	quiesce(&h->device);
+	streams_drain(h->streams);
 	while (atomic_load(&h->under_way) > 0 && http_now_ms(h) < end)
 		(void)nanosleep(&pause, NULL);
 }
@@ -477,6 +490,8 @@ http_stop(struct http **hp)
 	atomic_store(&h->draining, 1);
 	quiesce(&h->api);
 	quiesce(&h->device);
+	if (h->streams != NULL)
+		streams_drain(h->streams);
 	if (h->queue != NULL)
 		queue_stop(h->queue);
 	if (h->api.daemon != NULL)
@@ -486,6 +501,7 @@ http_stop(struct http **hp)
 	guard_free(&h->guard);
 	queue_free(&h->queue);
 	device_tls_close(&h->device);
+	streams_free(&h->streams);
 	rate_free(&h->authn_rate);
 	rate_free(&h->refusal_rate);
 	metrics_free(&h->metrics);

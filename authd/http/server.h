@@ -10,6 +10,7 @@
 #include "authd/http/queue.h"
 #include "authd/http/rate.h"
 #include "authd/http/request.h"
+#include "authd/http/stream.h"
 
 /* What the files of this folder share of a running server. */
 struct listener {
@@ -27,6 +28,7 @@ struct http {
 	struct listener api, device;
 	struct queue *queue;
 	struct guard *guard;
+	struct streams *streams;
 	struct rate *authn_rate;    /* failed authentication, by address */
 	struct rate *refusal_rate;  /* log lines about refused handshakes */
 	struct metrics *metrics;

@@ -69,6 +69,7 @@ struct tenant_head {
 	uint32_t tenant;
 	name_t name;
 	uint64_t pos, floor;
+	uint64_t lost; /* not 0: events up to there are missing here */
 };
 /* EXCEPTION (outside a transaction): all tenants' heads. *rows is malloc'ed. */
 enum err store_heads(struct store *st, struct tenant_head **rows,
@@ -82,6 +83,21 @@ enum err store_tenant_next(struct store *st, uint32_t *number) MUST_CHECK;
 enum err store_position(struct store *st, uint64_t *pos, uint64_t *floor)
     MUST_CHECK;
 
+/*
+ * Somebody holds a signed head beyond the counter: remembered, and listeners
+ * woken. ERR_NOT_FOUND when the counter is not behind it after all.
+ */
+enum err store_lost_set(struct store *st, uint64_t head) MUST_CHECK;
+/* The counter goes on behind pos, nothing is lost; ERR_CONFLICT if it is
+ * there already. */
+enum err store_position_raise(struct store *st, uint64_t pos) MUST_CHECK;
+/* The floor follows the events older than age seconds by the database's
+ * clock. */
+enum err store_floor_advance(struct store *st, uint32_t age) MUST_CHECK;
+/* The version of the key set, and a new one for keys that change now. */
+enum err store_keys_version(struct store *st, uint64_t *version) MUST_CHECK;
+enum err store_keys_version_next(struct store *st) MUST_CHECK;
+
 /* ---- events ---- */
 /*
  * Appends: takes the counter's row lock until commit, so that commit order is
@@ -92,6 +108,18 @@ enum err store_event_append(struct store *st, struct event *e) MUST_CHECK;
 /* after < pos, in order, at most limit into rows. */
 enum err store_event_list(struct store *st, uint64_t after, uint32_t limit,
     struct event *rows, size_t *n) MUST_CHECK;
+/* The position of the newest event at or before upto; 0: there is none. */
+enum err store_event_last(struct store *st, uint64_t upto, uint64_t *pos)
+    MUST_CHECK;
+/*
+ * Like store_event_list, without what no longer holds: of the events at or
+ * below the floor only callers, signing keys and blocks not lifted since.
+ */
+enum err store_event_snapshot(struct store *st, uint64_t after,
+    uint64_t floor, uint32_t limit, struct event *rows, size_t *n) MUST_CHECK;
+/* An event with the position it once had. ERR_EXISTS. */
+enum err store_event_import(struct store *st, const struct event *e)
+    MUST_CHECK;
 /* Those that name kind and id, newest first, at most limit. */
 enum err store_event_naming(struct store *st, enum event_kind kind,
     const char *id, uint32_t limit, struct event *rows, size_t *n) MUST_CHECK;
@@ -142,7 +170,10 @@ struct secret_key_row {
 enum err store_secret_key_next(struct store *st, uint64_t *number) MUST_CHECK;
 enum err store_secret_key_insert(struct store *st,
     const struct secret_key_row *row) MUST_CHECK;
-/* All of the tenant, by number; at most max. */
+/* State "retiring" or "revoked". */
+enum err store_secret_key_state(struct store *st, uint64_t number,
+    const char *state) MUST_CHECK;
+/* The tenant's that are not revoked, by number; at most max. */
 enum err store_secret_key_list(struct store *st, struct secret_key_row *rows,
     size_t max, size_t *n) MUST_CHECK;
 

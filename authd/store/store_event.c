@@ -67,6 +67,61 @@ store_event_list(struct store *st, uint64_t after, uint32_t limit,
 }
 
 enum err
+store_event_last(struct store *st, uint64_t upto, uint64_t *pos)
+{
+	static const struct stmt s = {"event_last",
+	    "SELECT coalesce(max(pos), 0) FROM event WHERE pos <= $1"};
+	struct pg_args a = {0};
+	uint64_t v = 0;
+	enum err e;
+
+	arg_int(&a, (int64_t)upto);
+	e = pg_one(st, &s, &a, row_one_int, &v);
+	if (e == ERR_OK)
+		*pos = v;
+	return e;
+}
+
+/* 2 block, 3 lift; 5 caller, 6 signing-key: as in event.h. */
+enum err
+store_event_snapshot(struct store *st, uint64_t after, uint64_t floor,
+    uint32_t limit, struct event *rows, size_t *n)
+{
+	static const struct stmt s = {"event_snapshot",
+	    "SELECT " COLUMNS " FROM event e WHERE pos > $1 AND (pos > $2 OR "
+	    "kind IN (5, 6) OR (effect = 2 AND kind <> 4 AND NOT EXISTS ("
+	    "SELECT 1 FROM event l WHERE l.kind = e.kind AND l.id = e.id "
+	    "AND l.pos > e.pos AND l.effect = 3 AND (l.ep_max = 0 OR "
+	    "(e.ep_max > 0 AND l.ep_max >= e.ep_max))))) "
+	    "ORDER BY pos LIMIT $3"};
+	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)after);
+	arg_int(&a, (int64_t)floor);
+	arg_int(&a, limit);
+	return pg_list(st, &s, &a, &l, n);
+}
+
+enum err
+store_event_import(struct store *st, const struct event *e)
+{
+	static const struct stmt s = {"event_import",
+	    "INSERT INTO event (tenant, " COLUMNS ") VALUES "
+	    "(current_tenant(), $1, $2, $3, $4, $5, $6, $7) RETURNING 1"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)e->pos);
+	arg_int(&a, e->kind);
+	arg_int(&a, e->effect);
+	arg_text(&a, e->id);
+	arg_int(&a, e->ep_max);
+	arg_int(&a, e->exp);
+	arg_int(&a, e->at);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
 store_event_naming(struct store *st, enum event_kind kind, const char *id,
     uint32_t limit, struct event *rows, size_t *n)
 {

@@ -148,10 +148,24 @@ store_secret_key_list(struct store *st, struct secret_key_row *rows,
     size_t max, size_t *n)
 {
 	static const struct stmt s = {"secret_key_list",
-	    "SELECT " SECRET_KEY " FROM secret_key ORDER BY number LIMIT $1"};
+	    "SELECT " SECRET_KEY " FROM secret_key "
+	    "WHERE state <> 'revoked' ORDER BY number LIMIT $1"};
 	const struct pg_list l = {row_secret_key, rows, sizeof(*rows), max};
 	struct pg_args a = {0};
 
 	arg_int(&a, (int64_t)max);
 	return pg_list(st, &s, &a, &l, n);
+}
+
+enum err
+store_secret_key_state(struct store *st, uint64_t number, const char *state)
+{
+	static const struct stmt s = {"secret_key_state",
+	    "UPDATE secret_key SET state = $2 WHERE number = $1 "
+	    "RETURNING 1"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)number);
+	arg_text(&a, state);
+	return pg_one(st, &s, &a, NULL, NULL);
 }

@@ -10,13 +10,14 @@ row_head(struct pg_row *r, struct tenant_head *h)
 	row_text(r, h->name, sizeof(h->name));
 	h->pos = row_u64(r);
 	h->floor = row_u64(r);
+	h->lost = row_u64(r);
 }
 
 enum err
 store_heads(struct store *st, struct tenant_head **out, size_t *n)
 {
 	static const struct stmt s = {"heads",
-	    "SELECT tenant, name, pos, floor FROM fealty.heads() "
+	    "SELECT tenant, name, pos, floor, lost FROM fealty.heads() "
 	    "ORDER BY tenant"};
 	struct tenant_head *rows = NULL;
 	struct pg_row row = {0};
@@ -105,6 +106,80 @@ store_position(struct store *st, uint64_t *pos, uint64_t *floor)
 	*pos = h.pos;
 	*floor = h.floor;
 	return ERR_OK;
+}
+
+enum err
+store_lost_set(struct store *st, uint64_t head)
+{
+	static const struct stmt s = {"lost_set",
+	    "UPDATE counter SET lost = greatest(lost, $1) WHERE pos < $1 "
+	    "RETURNING pg_notify('fealty_feed', '')"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)head);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
+store_position_raise(struct store *st, uint64_t pos)
+{
+	static const struct stmt s = {"position_raise",
+	    "UPDATE counter SET pos = $1, lost = 0 WHERE pos < $1 "
+	    "RETURNING 1"};
+	struct pg_args a = {0};
+	enum err e;
+
+	arg_int(&a, (int64_t)pos);
+	e = pg_one(st, &s, &a, NULL, NULL);
+	return e == ERR_NOT_FOUND ? pg_fail(st, ERR_CONFLICT) : e;
+}
+
+/*
+ * From the floor on, events older than that, up to the first one that is
+ * not: so each is looked at once, and a clock that went back holds it up.
+ */
+enum err
+store_floor_advance(struct store *st, uint32_t age)
+{
+	static const struct stmt s = {"floor_advance",
+	    "WITH young AS (SELECT e.pos FROM event e, counter c "
+	    "WHERE e.pos > c.floor AND e.at > "
+	    "floor(extract(epoch FROM clock_timestamp()))::bigint - $1 "
+	    "ORDER BY e.pos LIMIT 1), "
+	    "old AS (SELECT max(e.pos) AS pos FROM event e WHERE e.pos < "
+	    "coalesce((SELECT pos FROM young), 9007199254740991)) "
+	    "UPDATE counter SET floor = old.pos FROM old "
+	    "WHERE old.pos > counter.floor RETURNING 1"};
+	struct pg_args a = {0};
+	enum err e;
+
+	arg_int(&a, age);
+	e = pg_one(st, &s, &a, NULL, NULL);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err
+store_keys_version(struct store *st, uint64_t *version)
+{
+	static const struct stmt s = {"keys_version",
+	    "SELECT keys_version FROM counter"};
+	uint64_t v = 0;
+	enum err e;
+
+	e = pg_one(st, &s, NULL, row_one_int, &v);
+	if (e == ERR_OK)
+		*version = v;
+	return e;
+}
+
+enum err
+store_keys_version_next(struct store *st)
+{
+	static const struct stmt s = {"keys_version_next",
+	    "UPDATE counter SET keys_version = keys_version + 1 "
+	    "RETURNING 1"};
+
+	return pg_one(st, &s, NULL, NULL, NULL);
 }
 
 enum err

@@ -52,11 +52,16 @@ check_request_id(struct jin *in, const struct revocation_request *r)
 		jin_fail(in, ERR_JSON, "member id: empty for a tenant");
 	else if (r->kind == EV_TOKEN && !word_ok(r->id))
 		jin_fail(in, ERR_JSON, "member id: a token's jti");
-	else if (r->kind == EV_CALLER || r->kind == EV_SIGNING_KEY)
-		jin_fail(in, ERR_JSON,
-		    "member kind: device, group, tenant or token");
+	else if (r->kind == EV_CALLER && !name_is_order(r->id))
+		jin_fail(in, ERR_NAME, "member id: a caller's name");
+	else if (r->kind == EV_SIGNING_KEY && (strlen(r->id) != KID_LEN ||
+	    !word_ok(r->id)))
+		jin_fail(in, ERR_JSON, "member id: a key's kid");
 	else if (r->kind == EV_TOKEN && r->effect != EFFECT_CUT)
 		jin_fail(in, ERR_JSON, "member effect: a token is cut");
+	else if ((r->kind == EV_CALLER || r->kind == EV_SIGNING_KEY) &&
+	    r->effect == EFFECT_LIFT)
+		jin_fail(in, ERR_JSON, "member effect: it stays dead");
 	else if (r->kind != EV_TOKEN && r->exp != 0)
 		jin_fail(in, ERR_JSON, "member exp: of a token only");
 }
@@ -181,16 +186,36 @@ wire_feed_encode(const struct feed_page *p, struct buf *out)
 			a = NULL;
 		}
 	}
-	return jout(json_pack("{so sI sI sI}", "events", a,
+	return jout(json_pack("{so sI sI sI ss? ss?}", "events", a,
 	    "head", (json_int_t)p->head, "floor", (json_int_t)p->floor,
-	    "time", (json_int_t)p->time), out);
+	    "time", (json_int_t)p->time, "set", p->set,
+	    "heartbeat", p->heartbeat), out);
 }
 
 void
 feed_page_free(struct feed_page *p)
 {
 	free(p->events);
+	free(p->set);
+	free(p->heartbeat);
 	memset(p, 0, sizeof(*p));
+}
+
+/* A text of any length, absent or null: NULL. */
+static void
+read_text(struct jin *in, const char *name, char **out)
+{
+	json_t *v = jin_any(in, name);
+
+	if (v == NULL || json_is_null(v) || in->err != ERR_OK)
+		return;
+	if (!json_is_string(v)) {
+		jin_fail(in, ERR_JSON, "member %s: a text or null", name);
+		return;
+	}
+	*out = strdup(json_string_value(v));
+	if (*out == NULL)
+		jin_fail(in, ERR_NOMEM, "out of memory");
 }
 
 static void
@@ -233,6 +258,8 @@ wire_feed_decode(const char *s, size_t len, struct feed_page *out,
 	jin_u64(&in, "floor", NUMBER_MAX, &p.floor);
 	jin_u64(&in, "time", NUMBER_MAX, &t);
 	p.time = (int64_t)t;
+	read_text(&in, "set", &p.set);
+	read_text(&in, "heartbeat", &p.heartbeat);
 	if (in.err == ERR_OK && p.n > 0 && p.events[p.n - 1].pos > p.head)
 		jin_fail(&in, ERR_JSON, "member head: behind the events");
 	e = jin_done(&in);

@@ -21,6 +21,7 @@ struct feed_page {
 	size_t n;
 	uint64_t head, floor;
 	int64_t time;
+	char *set, *heartbeat; /* signed (docs/feed.md); NULL: none */
 };
 enum err wire_feed_encode(const struct feed_page *p, struct buf *out)
     MUST_CHECK;

@@ -15,6 +15,7 @@ enum fake_table {
 struct f_tenant {
 	uint32_t tenant;
 	name_t name;
+	uint64_t lost, keys_version;
 	uint64_t pos, floor, next_device, next_caller, next_model;
 	uint32_t next_group;
 	int blocked;

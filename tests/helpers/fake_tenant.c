@@ -41,6 +41,7 @@ store_heads(struct store *st, struct tenant_head **out, size_t *n)
 		memcpy(rows[got].name, t->name, sizeof(t->name));
 		rows[got].pos = t->pos;
 		rows[got].floor = t->floor;
+		rows[got].lost = t->lost;
 	}
 	fake_leave(st);
 	qsort(rows, got, sizeof(*rows), by_tenant);
@@ -69,6 +70,7 @@ store_tenant_insert(struct store *st, const char *name)
 	t->pos = UINT64_C(1) << POS_GENERATION_SHIFT;
 	t->next_device = t->next_caller = t->next_model = 1;
 	t->next_group = 1;
+	t->keys_version = 1;
 	return ERR_OK;
 }
 
@@ -352,7 +354,8 @@ store_secret_key_list(struct store *st, struct secret_key_row *rows,
 	if (e != ERR_OK)
 		return e;
 	while (got < max && (r = fake_next(st, T_SECRET_KEY, &i)) != NULL)
-		rows[got++] = r->v;
+		if (strcmp(r->v.state, "revoked") != 0)
+			rows[got++] = r->v;
 	qsort(rows, got, sizeof(*rows), by_key_number);
 	*n = got;
 	return ERR_OK;

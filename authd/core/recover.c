@@ -1,0 +1,281 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/parse.h"
+
+#define IMPORT_MAX 200000 /* events of one recovery */
+
+/*
+ * A database that was restored, or lost its newest writes in a failover,
+ * would give positions anew that gateways have seen already. Whoever holds
+ * a later head, signed by us, stops the tenant; recovery takes the lost
+ * events back under their own positions, goes on in the next generation,
+ * and cuts the tenant there, so that nothing obtained meanwhile lives.
+ */
+
+static enum err
+verify_seen(const struct core_tenant *t, const char *text, size_t len,
+    struct heartbeat *out, struct detail *d)
+{
+	struct core_tenant *w = tenant_writable(t);
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	e = heartbeat_verify(t->keys->feed_jwks, t->issuer, text, len, out, d);
+	(void)pthread_rwlock_unlock(&w->keys_lock);
+	return e;
+}
+
+static enum err
+lost_txn(struct store *st, void *arg)
+{
+	const struct heartbeat *h = arg;
+	enum err e = store_lost_set(st, h->head);
+
+	return e == ERR_NOT_FOUND ? ERR_EXISTS : e;
+}
+
+enum err
+core_feed_seen(struct core_call *call, const char *text, size_t len)
+{
+	struct core_tenant *t = tenant_writable(call->tenant);
+	struct heartbeat h = {0};
+	enum err e;
+
+	/* Nothing to us unless our own key has signed it. */
+	if (verify_seen(t, text, len, &h, NULL) != ERR_OK ||
+	    h.head <= revset_position(t->revset))
+		return ERR_OK;
+	if (!call->may_block)
+		return ERR_WOULD_BLOCK;
+	/* Another authd may only be ahead of this one: the counter knows. */
+	e = store_run(call->core, t->number, STORE_WRITE, lost_txn, &h);
+	if (e == ERR_EXISTS)
+		return ERR_OK;
+	if (e != ERR_OK)
+		return e;
+	if (atomic_exchange(&t->lost, h.head) == 0)
+		log_line(LOG_ERROR_, "events are lost: nothing is issued "
+		    "until authctl recover", F_STR("tenant", t->name),
+		    F_INT("head", revset_position(t->revset)),
+		    F_INT("seen", h.head));
+	return ERR_NOT_READY;
+}
+
+struct recovering {
+	uint64_t seen;
+	struct event *events; /* by position */
+	size_t n, cap;
+	struct event cut;
+	uint64_t imported;
+};
+
+static enum err
+keep(struct recovering *r, const struct set_run *run)
+{
+	struct event *p;
+	size_t cap;
+
+	if (r->n + run->n > IMPORT_MAX)
+		return ERR_TOO_LARGE;
+	if (r->n + run->n > r->cap) {
+		cap = (r->n + run->n) * 2;
+		p = realloc(r->events, cap * sizeof(*p));
+		if (p == NULL)
+			return ERR_NOMEM;
+		r->events = p;
+		r->cap = cap;
+	}
+	memcpy(r->events + r->n, run->events, run->n * sizeof(*r->events));
+	r->n += run->n;
+	return ERR_OK;
+}
+
+static enum err
+take_set(struct core_call *call, const char *text, struct recovering *r)
+{
+	struct core_tenant *t = tenant_writable(call->tenant);
+	struct set_run run = {0};
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&t->keys_lock);
+	e = set_verify(t->keys->feed_jwks, t->issuer, text, strlen(text),
+	    &run, &call->detail);
+	(void)pthread_rwlock_unlock(&t->keys_lock);
+	if (e != ERR_OK)
+		return ERR_REQUEST;
+	e = keep(r, &run);
+	set_run_free(&run);
+	return e;
+}
+
+static int
+by_pos(const void *a, const void *b)
+{
+	const struct event *x = a, *y = b;
+
+	return x->pos < y->pos ? -1 : x->pos > y->pos;
+}
+
+/* A device that was blocked when it was lost is suspended: a row says so. */
+static enum err
+restore_state(struct store *st, const struct event *ev)
+{
+	struct device dev;
+	enum err e;
+
+	if (ev->kind == EV_TENANT)
+		return ev->effect == EFFECT_CUT ? ERR_OK :
+		    store_tenant_block(st, ev->effect == EFFECT_BLOCK);
+	if (ev->kind == EV_GROUP && ev->effect != EFFECT_CUT) {
+		e = store_group_block(st, (uint32_t)event_number(ev),
+		    ev->effect == EFFECT_BLOCK);
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	}
+	if (ev->kind == EV_CALLER && ev->effect != EFFECT_LIFT) {
+		e = store_caller_disable(st, event_number(ev));
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	}
+	if (ev->kind != EV_DEVICE || ev->effect == EFFECT_CUT ||
+	    ev->ep_max != 0)
+		return ERR_OK;
+	e = store_device_get(st, event_number(ev), &dev);
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (e != ERR_OK)
+		return e;
+	if (ev->effect == EFFECT_BLOCK && dev.state == DEV_ACTIVE)
+		dev.state = DEV_SUSPENDED;
+	else if (ev->effect == EFFECT_LIFT && dev.state == DEV_SUSPENDED)
+		dev.state = DEV_ACTIVE;
+	else
+		return ERR_OK;
+	return store_device_update(st, &dev);
+}
+
+static int
+same(const struct event *a, const struct event *b)
+{
+	return a->pos == b->pos && a->kind == b->kind &&
+	    a->effect == b->effect && a->ep_max == b->ep_max &&
+	    strcmp(a->id, b->id) == 0;
+}
+
+/* Positions that have been given twice: the lost event comes anew. */
+static enum err
+again(struct txn *tx, const struct event *lost, uint64_t *imported)
+{
+	struct event now = {0}, ev = *lost;
+	size_t n = 0;
+	enum err e;
+
+	e = store_event_list(tx->st, lost->pos - 1, 1, &now, &n);
+	if (e != ERR_OK || (n == 1 && same(&now, lost)))
+		return e;
+	e = txn_event(tx, &ev);
+	if (e == ERR_OK)
+		e = restore_state(tx->st, &ev);
+	(*imported)++;
+	return e;
+}
+
+static enum err
+import(struct txn *tx, struct recovering *r, uint64_t head)
+{
+	enum err e = ERR_OK;
+	uint64_t last = 0;
+	size_t i;
+
+	for (i = 0; e == ERR_OK && i < r->n; i++) {
+		if (r->events[i].pos <= head || r->events[i].pos == last)
+			continue;
+		last = r->events[i].pos;
+		e = store_event_import(tx->st, &r->events[i]);
+		if (e == ERR_OK)
+			e = restore_state(tx->st, &r->events[i]);
+		r->imported++;
+	}
+	return e;
+}
+
+static uint64_t
+next_generation(const struct recovering *r, uint64_t head)
+{
+	uint64_t top = head > r->seen ? head : r->seen;
+
+	if (r->n > 0 && r->events[r->n - 1].pos > top)
+		top = r->events[r->n - 1].pos;
+	return ((top >> POS_GENERATION_SHIFT) + 1) << POS_GENERATION_SHIFT;
+}
+
+static enum err
+recover_txn(struct txn *tx)
+{
+	struct recovering *r = tx->arg;
+	uint64_t head = 0, floor = 0, raised;
+	enum err e;
+	size_t i;
+
+	r->imported = 0;
+	e = store_position(tx->st, &head, &floor);
+	if (e != ERR_OK)
+		return e;
+	if (r->seen <= head && atomic_load(&tx->call->tenant->lost) == 0) {
+		detail_set(&tx->call->detail, "nothing is lost: the database "
+		    "has all events up to the heartbeat's head");
+		return ERR_REQUEST;
+	}
+	raised = next_generation(r, head);
+	if (raised >= NUMBER_MAX - IMPORT_MAX)
+		return ERR_REQUEST;
+	/* First: from here on the counter is ours alone until the end. */
+	e = store_position_raise(tx->st, raised);
+	if (e == ERR_OK)
+		e = import(tx, r, head);
+	for (i = 0; e == ERR_OK && i < r->n && r->events[i].pos <= head; i++)
+		e = again(tx, &r->events[i], &r->imported);
+	if (e == ERR_OK)
+		e = txn_event(tx, &r->cut);
+	(void)snprintf(tx->note, sizeof(tx->note), "head %llu, seen %llu, "
+	    "%llu events taken back", (unsigned long long)head,
+	    (unsigned long long)r->seen, (unsigned long long)r->imported);
+	return e;
+}
+
+enum err
+core_recover(struct core_call *call, const struct recovery *in,
+    struct recovered *out)
+{
+	struct recovering r = {.cut = {.kind = EV_TENANT,
+	    .effect = EFFECT_CUT}};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "tenant.recover", .object_kind = "tenant", .arg = &r};
+	struct heartbeat h = {0};
+	enum err e = ERR_OK;
+	size_t i;
+
+	if (in->n > RECOVER_SETS_MAX || verify_seen(call->tenant, in->seen,
+	    strlen(in->seen), &h, &call->detail) != ERR_OK)
+		return ERR_REQUEST;
+	for (i = 0; e == ERR_OK && i < in->n; i++)
+		e = take_set(call, in->sets[i], &r);
+	if (e == ERR_OK && r.n > 0)
+		qsort(r.events, r.n, sizeof(*r.events), by_pos);
+	r.seen = h.head;
+	(void)snprintf(r.cut.id, sizeof(r.cut.id), "%u",
+	    call->tenant->number);
+	(void)snprintf(tx.object, sizeof(tx.object), "%s",
+	    call->tenant->name);
+	if (e == ERR_OK)
+		e = txn_run(&tx, recover_txn);
+	free(r.events);
+	if (e != ERR_OK)
+		return e;
+	atomic_store(&tenant_writable(call->tenant)->lost, 0);
+	*out = (struct recovered){r.imported, r.cut.pos};
+	return ERR_OK;
+}
