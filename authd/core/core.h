@@ -257,9 +257,13 @@ enum feed_next {
 	FEED_FILL, /* core_sub_fill, on a thread that may block */
 	FEED_END
 };
-/* after: all events up to it are known; UINT64_MAX: begin after the head. */
+/*
+ * after: all events up to it are known; UINT64_MAX: begin after the head.
+ * only_events: it is woken by these, and reads nothing.
+ */
 enum err core_sub_open(struct core_call *call, uint64_t after,
-    feed_wake *wake, void *arg, struct feed_sub **out) MUST_CHECK;
+    int only_events, feed_wake *wake, void *arg, struct feed_sub **out)
+    MUST_CHECK;
 enum feed_next core_sub_next(struct feed_sub *s, struct feed_message **out);
 enum err core_sub_fill(struct core *c, const struct core_tenant *t,
     struct feed_sub *s) MUST_CHECK;

@@ -19,8 +19,13 @@ feed_txn(struct txn *tx)
 	e = store_position(tx->st, &f->head, &f->floor);
 	if (e == ERR_OK && f->after > f->head)
 		return ERR_BACKWARDS;
-	return e == ERR_OK ? store_event_list(tx->st, f->after, f->limit,
-	    f->rows, &f->n) : e;
+	if (e == ERR_OK)
+		e = store_event_list(tx->st, f->after, f->limit, f->rows,
+		    &f->n);
+	/* What one signed message can carry; the reader asks again. */
+	if (e == ERR_OK && f->n > 0)
+		f->n = feed_run_length(f->rows, f->n);
+	return e;
 }
 
 enum err

@@ -133,7 +133,7 @@ feed_hub_last(struct feed_hub *h)
 
 /* With the lock held, as all below that are static. */
 static void
-wake_all(struct feed_hub *h)
+wake_all(struct feed_hub *h, int events)
 {
 	struct feed_sub *s;
 	int behind;
@@ -141,7 +141,7 @@ wake_all(struct feed_hub *h)
 	for (s = h->subs; s != NULL; s = s->next) {
 		behind = s->joined && !s->cut && s->seq < h->first;
 		s->cut |= behind;
-		if (!s->waiting && !behind)
+		if ((!s->waiting || (s->only_events && !events)) && !behind)
 			continue;
 		s->waiting = 0;
 		s->wake(s->arg, s->cut);
@@ -169,7 +169,7 @@ feed_hub_events(struct feed_hub *h, struct feed_message *m, uint64_t last)
 	h->last = last;
 	if (m != NULL)
 		append(h, m);
-	wake_all(h);
+	wake_all(h, 1);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -178,7 +178,7 @@ feed_hub_beat(struct feed_hub *h, struct feed_message *m)
 {
 	pthread_mutex_lock(&h->lock);
 	append(h, m);
-	wake_all(h);
+	wake_all(h, 0);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -191,7 +191,7 @@ feed_hub_keys(struct feed_hub *h, struct feed_message *m, uint64_t version)
 		h->keys = m;
 		h->version = version;
 		m = NULL;
-		wake_all(h);
+		wake_all(h, 0);
 	}
 	pthread_mutex_unlock(&h->lock);
 	feed_message_free(&m);
@@ -325,8 +325,8 @@ feed_hub_arm(struct feed_sub *s)
 	struct feed_hub *h = s->hub;
 
 	pthread_mutex_lock(&h->lock);
-	if (s->cut || !s->joined || s->seq < h->end ||
-	    s->version != h->version || s->cursor < h->last)
+	if (s->cursor < h->last || (!s->only_events && (s->cut ||
+	    !s->joined || s->seq < h->end || s->version != h->version)))
 		s->wake(s->arg, s->cut);
 	else
 		s->waiting = 1;

@@ -36,7 +36,9 @@ struct feed_sub {
 	uint64_t cursor;  /* all events up to it have been given */
 	uint64_t seq;	  /* next of the ring, once joined */
 	uint64_t version; /* of the key set it has */
-	int joined, waiting, cut;
+	int joined, waiting, cut, only_events;
+	const struct core_tenant *tenant;
+	uint64_t caller;
 	/* Given before anything of the ring; its own, no lock. */
 	struct feed_message *beat, *filled;
 };

@@ -17,8 +17,8 @@ sub_free(struct feed_sub **ps)
 }
 
 enum err
-core_sub_open(struct core_call *call, uint64_t after, feed_wake *wake,
-    void *arg, struct feed_sub **out)
+core_sub_open(struct core_call *call, uint64_t after, int only_events,
+    feed_wake *wake, void *arg, struct feed_sub **out)
 {
 	struct core_tenant *t = tenant_writable(call->tenant);
 	struct feed_sub *s;
@@ -39,8 +39,12 @@ core_sub_open(struct core_call *call, uint64_t after, feed_wake *wake,
 	s->wake = wake;
 	s->arg = arg;
 	s->cursor = after;
-	s->beat = feed_sign_beat(call->core, t);
-	e = s->beat == NULL ? ERR_NOMEM : feed_hub_join(t->hub, s);
+	s->tenant = t;
+	s->caller = call->caller->number;
+	s->only_events = only_events;
+	if (!only_events)
+		s->beat = feed_sign_beat(call->core, t);
+	e = s->beat == NULL && !only_events ? ERR_NOMEM : feed_hub_join(t->hub, s);
 	if (e == ERR_OK)
 		*out = s;
 	else
@@ -69,6 +73,9 @@ hand_out(struct feed_message **from, struct feed_message **out)
 enum feed_next
 core_sub_next(struct feed_sub *s, struct feed_message **out)
 {
+	/* Its credential may have died while it listened. */
+	if (revset_caller_dead(s->tenant->revset, s->caller))
+		return FEED_END;
 	if (s->version != 0 && s->beat != NULL)
 		return hand_out(&s->beat, out);
 	if (s->version != 0 && s->filled != NULL) {

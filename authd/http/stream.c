@@ -190,7 +190,7 @@ stream_new(struct req *r, uint64_t after, int poll)
 	s->poll = poll;
 	s->deadline_ms = INT64_MAX;
 	s->bye.max = 4096;
-	e = core_sub_open(&r->call, after, on_feed, s, &s->sub);
+	e = core_sub_open(&r->call, after, poll, on_feed, s, &s->sub);
 	if (e == ERR_OK)
 		e = enlist(s);
 	if (e != ERR_OK) {
@@ -249,36 +249,10 @@ sleep_now(struct stream *s)
 	(void)pthread_mutex_unlock(&ss->lock);
 }
 
-/* What a poll waits for is an event, not the heartbeat it begins with. */
-static int
-has_event(struct stream *s)
-{
-	struct feed_message *m = NULL;
-	enum feed_next n;
-	int is;
-
-	for (;;) {
-		n = core_sub_next(s->sub, &m);
-		if (n != FEED_MESSAGE)
-			return n != FEED_NONE;
-		is = feed_message_kind(m) == FEED_EVENTS;
-		feed_message_free(&m);
-		if (is)
-			return 1;
-	}
-}
-
 void
 stream_sleep(struct req *r)
 {
-	struct stream *s = r->stream;
-
-	if (has_event(s))
-		s->deadline_ms = 0; /* at once, by way of the queue */
-	if (s->deadline_ms == 0)
-		run_again(s);
-	else
-		sleep_now(s);
+	sleep_now(r->stream);
 }
 
 void
