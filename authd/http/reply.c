@@ -130,7 +130,8 @@ reply_send(struct req *r)
 	if (r->reply.status == 0)
 		r->reply.status = err_status(r->reply.err);
 	/* The body stays in the request until the connection is done. */
-	resp = r->stream != NULL ? stream_response(r) : MHD_create_response_from_buffer(r->reply.body.len,
+	resp = r->stream != NULL ? stream_response(r) :
+	    MHD_create_response_from_buffer(r->reply.body.len,
 	    r->reply.body.p, MHD_RESPMEM_PERSISTENT);
 	if (resp == NULL)
 		return MHD_NO;

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,38 +182,6 @@ on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
 	*con_cls = NULL;
 }
 
-/* FNV-1a over the address; a collision shares a bucket, no more. */
-static uint64_t
-hash_address(const void *p, size_t len, uint64_t h)
-{
-	const unsigned char *s = p;
-
-	h ^= UINT64_C(14695981039346656037);
-	while (len-- > 0)
-		h = (h ^ *s++) * UINT64_C(1099511628211);
-	return h ^ h >> 32;
-}
-
-static void
-take_address(struct conn *c, const struct sockaddr *sa)
-{
-	const struct sockaddr_in6 *six;
-	const struct sockaddr_in *four;
-
-	if (sa != NULL && sa->sa_family == AF_INET) {
-		four = (const struct sockaddr_in *)(const void *)sa;
-		(void)inet_ntop(AF_INET, &four->sin_addr, c->peer,
-		    sizeof(c->peer));
-		c->address = hash_address(&four->sin_addr, 4, 4);
-	} else if (sa != NULL && sa->sa_family == AF_INET6) {
-		six = (const struct sockaddr_in6 *)(const void *)sa;
-		(void)inet_ntop(AF_INET6, &six->sin6_addr, c->peer,
-		    sizeof(c->peer));
-		/* a customer's network, not its 2^64 addresses */
-		c->address = hash_address(&six->sin6_addr, 8, 6);
-	}
-}
-
 static struct conn *
 conn_new(struct listener *l, struct MHD_Connection *mc)
 {
@@ -228,7 +195,7 @@ conn_new(struct listener *l, struct MHD_Connection *mc)
 	c->fd = info == NULL ? -1 : info->connect_fd;
 	info = MHD_get_connection_info(mc,
 	    MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	take_address(c, info == NULL ? NULL : info->client_addr);
+	conn_take_address(c, info == NULL ? NULL : info->client_addr);
 	if (getrandom(&c->id, sizeof(c->id), 0) != (ssize_t)sizeof(c->id) ||
 	    (l->kind == ON_DEVICE && device_tls_attach(c, mc) != ERR_OK)) {
 		free(c);

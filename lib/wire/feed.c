@@ -176,7 +176,7 @@ wire_event_decode_json(json_t *o, struct event *out, struct detail *d)
 enum err
 wire_feed_encode(const struct feed_page *p, struct buf *out)
 {
-	json_t *a = json_array();
+	json_t *a = json_array(), *o;
 	size_t i;
 
 	for (i = 0; a != NULL && i < p->n; i++) {
@@ -186,10 +186,17 @@ wire_feed_encode(const struct feed_page *p, struct buf *out)
 			a = NULL;
 		}
 	}
-	return jout(json_pack("{so sI sI sI ss? ss?}", "events", a,
+	o = json_pack("{so sI sI sI}", "events", a,
 	    "head", (json_int_t)p->head, "floor", (json_int_t)p->floor,
-	    "time", (json_int_t)p->time, "set", p->set,
-	    "heartbeat", p->heartbeat), out);
+	    "time", (json_int_t)p->time);
+	if (o == NULL || !set_if(p->heartbeat != NULL, o, "set",
+	    p->set == NULL ? json_null() : json_string(p->set)) ||
+	    !set_if(p->heartbeat != NULL, o, "heartbeat",
+	    json_string(p->heartbeat == NULL ? "" : p->heartbeat))) {
+		json_decref(o);
+		return ERR_NOMEM;
+	}
+	return jout(o, out);
 }
 
 void
