@@ -39,9 +39,26 @@ parse_target(const char *s, struct target *t)
 		*t = (struct target){"token", s + 6, 0};
 		return 0;
 	}
-	return ctl_usage("%s: name device:ID, group:NUMBER, tenant or "
-			 "token:JTI",
+	if (strncmp(s, "caller:", 7) == 0 && name_is_order(s + 7)) {
+		*t = (struct target){"caller", s + 7, 0};
+		return 0;
+	}
+	if (strncmp(s, "key:", 4) == 0 && strlen(s + 4) == KID_LEN) {
+		*t = (struct target){"signing-key", s + 4, 1};
+		return 0;
+	}
+	return ctl_usage("%s: name device:ID, group:NUMBER, tenant, "
+			 "token:JTI, caller:NAME or key:KID",
 	    s);
+}
+
+/* What is simply dead, and stays so. */
+static int
+is_word(const struct target *t)
+{
+	return strcmp(t->kind, "token") == 0 ||
+	    strcmp(t->kind, "caller") == 0 ||
+	    strcmp(t->kind, "signing-key") == 0;
 }
 
 /*
@@ -55,7 +72,7 @@ effect_of(const struct ctl *ctl, const struct target *t)
 		return ctl->args.effect;
 	if (strcmp(t->kind, "device") == 0)
 		return NULL;
-	return strcmp(t->kind, "token") == 0 ? "cut" : "block";
+	return is_word(t) ? "cut" : "block";
 }
 
 static json_t *
@@ -107,7 +124,7 @@ check_expect(const struct ctl *ctl, const struct target *t, uint64_t hit)
 	uint64_t expect;
 
 	if (ctl->args.expect == NULL) {
-		if (!t->many)
+		if (!t->many || hit == 0)
 			return 0;
 		return ctl_refused("nothing done: this hits %llu devices; "
 				   "repeat with --expect %llu",
@@ -132,6 +149,12 @@ announce(const struct ctl *ctl, const struct target *t, const char *effect,
 
 	if (strcmp(t->kind, "token") == 0)
 		fprintf(to, "token %s will be dead until it expires\n", t->id);
+	else if (strcmp(t->kind, "caller") == 0)
+		fprintf(to, "caller %s will be dead, for good\n", t->id);
+	else if (strcmp(t->kind, "signing-key") == 0)
+		fprintf(to, "key %s will be replaced; tokens of %llu devices "
+			    "may be under it\n", t->id,
+		    (unsigned long long)hit);
 	else if (effect == NULL)
 		fprintf(to, "device %s will be revoked, for good\n", t->id);
 	else

@@ -27,6 +27,7 @@ struct args {
 	const char *reburn, *min_proof;
 	const char *role, *audiences, *credential_out;
 	const char *reason, *effect, *expect, *as;
+	const char *heartbeat, *events;
 	const char *state, *order, *prefix;
 	uint64_t quantity, group, after, limit;
 	int derived, retired;
@@ -74,9 +75,11 @@ extern const struct command tenant_commands[];
 extern const struct opt revoke_options[];
 extern const struct opt explain_options[];
 extern const struct opt audit_options[];
+extern const struct opt recover_options[];
 int cmd_revoke(struct ctl *ctl);
 int cmd_explain(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
+int cmd_recover(struct ctl *ctl);
 
 /* Reads what follows the command's name. 0 or an exit code, told. */
 int ctl_parse(

@@ -58,8 +58,9 @@ secret_key_add(struct core *c, struct store *st, uint32_t tenant,
     const struct new_secret *what)
 {
 	struct secret_key_row row = {.state = "active"};
-	struct seal_row where = {"secret_key", tenant, 0, 0};
 	struct key32 key = {{0}};
+	char table[WHERE_MAX];
+	struct seal_row where;
 	enum err e;
 
 	e = store_secret_key_next(st, &row.number);
@@ -67,7 +68,7 @@ secret_key_add(struct core *c, struct store *st, uint32_t tenant,
 		e = copy_str(row.purpose, sizeof(row.purpose), what->purpose);
 	if (e == ERR_OK)
 		e = fresh_key(what, &row, &key);
-	where.row = row.number;
+	secret_key_where(&row, tenant, table, &where);
 	if (e == ERR_OK)
 		e = keyring_seal(c, &where, &key, row.sealed,
 		    &row.sealed_len, &row.data_key);

@@ -195,6 +195,8 @@ import(struct txn *tx, struct recovering *r, uint64_t head)
 			continue;
 		last = r->events[i].pos;
 		e = store_event_import(tx->st, &r->events[i]);
+		if (e == ERR_EXISTS)
+			return ERR_CONFLICT; /* it was given just now */
 		if (e == ERR_OK)
 			e = restore_state(tx->st, &r->events[i]);
 		r->imported++;
