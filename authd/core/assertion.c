@@ -1,5 +1,6 @@
 #include "authd/core/core_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/crypt/digest.h"
@@ -49,8 +50,8 @@ check(struct core_call *call, const char *jwt, size_t len,
 }
 
 static enum err
-use_once(struct core_call *call, const struct device_entry *d,
-    const struct assertion *a)
+mark_of(const struct core_call *call, const struct device_entry *d,
+    const struct assertion *a, struct mark *out)
 {
 	struct mark m = {.tenant = call->tenant->number, .dn = d->device.dn,
 	    .exp = a->exp};
@@ -61,20 +62,25 @@ use_once(struct core_call *call, const struct device_entry *d,
 	if (e != ERR_OK)
 		return e;
 	memcpy(m.mark, hash, MARK_LEN);
-	return store_mark_use(call->core->pool, &m);
+	*out = m;
+	return ERR_OK;
 }
 
+/* All but the one use: whose it is, and that it may have what it asks. */
 static enum err
-redeem(struct core_call *call, const char *jwt, size_t len,
-    const struct pskid *id, const struct token_request *req,
-    struct token_answer *out, struct device_entry *d)
+examine(struct core_call *call, const char *jwt, size_t len,
+    const struct token_request *req, struct device_entry *d, uint64_t *pos,
+    struct mark *m)
 {
 	struct token_claims grant;
 	struct assertion a = {0};
-	uint64_t pos = 0;
+	struct pskid id;
 	enum err e, state;
 
-	e = device_lookup(call->core, call->tenant, id, 1, d, &pos);
+	e = open_kid(call, jwt, len, &id);
+	if (e == ERR_OK)
+		e = device_lookup(call->core, call->tenant, &id,
+		    call->may_block, d, pos);
 	if (e == ERR_IDENTITY)
 		return ERR_ASSERTION_KID;
 	if (e == ERR_OK)
@@ -82,19 +88,24 @@ redeem(struct core_call *call, const char *jwt, size_t len,
 	if (e != ERR_OK)
 		return e;
 	/* It has proven itself: from here on refusals are explained. */
-	state = device_fit(call->tenant, d, pos);
+	state = device_fit(call->tenant, d, *pos);
 	/* The set is newer than the row: look again. */
 	if (state == ERR_TOKEN_CUT || state == ERR_DEVICE_BLOCKED)
-		state = device_authenticate(call->core, call->tenant, id, 1,
-		    d, &pos);
+		state = device_authenticate(call->core, call->tenant, &id,
+		    call->may_block, d, pos);
 	if (state != ERR_OK)
 		return state;
 	e = token_grant(d, req, &grant);
 	if (e == ERR_OK)
 		e = tenant_ready(call->core, call->tenant);
-	if (e == ERR_OK)
-		e = use_once(call, d, &a);
-	return e == ERR_OK ? token_issue(call, d, pos, req, out) : e;
+	return e == ERR_OK ? mark_of(call, d, &a, m) : e;
+}
+
+static void
+count_refusal(struct core *c, enum err e)
+{
+	if (e != ERR_OK && e != ERR_WOULD_BLOCK && !err_retryable(e))
+		core_count(c->assertions_refused);
 }
 
 enum err
@@ -102,16 +113,72 @@ core_token_assertion(struct core_call *call, const char *jwt, size_t len,
     const struct token_request *req, struct token_answer *out)
 {
 	struct device_entry d;
-	struct pskid id;
+	uint64_t pos = 0;
+	struct mark m;
 	enum err e;
 
-	e = open_kid(call, jwt, len, &id);
+	e = examine(call, jwt, len, req, &d, &pos, &m);
 	if (e == ERR_OK && !call->may_block)
-		return ERR_WOULD_BLOCK; /* the mark has to be written */
+		e = ERR_WOULD_BLOCK; /* the mark has to be written */
 	if (e == ERR_OK)
-		e = redeem(call, jwt, len, &id, req, out, &d);
+		e = store_mark_use(call->core->pool, &m);
+	if (e == ERR_OK)
+		e = token_issue(call, &d, pos, req, out);
 	wipe(&d, sizeof(d));
-	if (e != ERR_OK && !err_retryable(e))
-		core_count(call->core->assertions_refused);
+	count_refusal(call->core, e);
 	return e;
+}
+
+/* What a run keeps of each that has passed, until its mark is durable. */
+struct passed {
+	struct token_asked *asked;
+	struct device_entry d;
+	uint64_t pos;
+};
+
+/* Those that pass, with their marks; the others have their answer. */
+static size_t
+examine_run(struct token_asked *a, size_t n, struct passed *p,
+    struct mark *marks)
+{
+	size_t i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		a[i].e = examine(a[i].call, a[i].jwt, a[i].len, a[i].req,
+		    &p[k].d, &p[k].pos, &marks[k]);
+		if (a[i].e == ERR_OK)
+			p[k++].asked = &a[i];
+	}
+	return k;
+}
+
+void
+core_token_run(struct core *c, struct token_asked *a, size_t n)
+{
+	struct mark marks[TOKEN_RUN_MAX];
+	enum err outcome[TOKEN_RUN_MAX];
+	struct token_asked *first = a;
+	struct passed *p;
+	size_t i, k = 0;
+
+	n = n < TOKEN_RUN_MAX ? n : TOKEN_RUN_MAX;
+	p = malloc(n * sizeof(*p));
+	for (i = 0; i < n && p == NULL; i++)
+		a[i].e = ERR_NOMEM;
+	if (p == NULL)
+		return;
+	k = examine_run(a, n, p, marks);
+	if (k > 0)
+		store_mark_use_many(c->pool, marks, k, outcome);
+	for (i = 0; i < k; i++) {
+		a = p[i].asked;
+		a->e = outcome[i];
+		if (a->e == ERR_OK)
+			a->e = token_issue(a->call, &p[i].d, p[i].pos, a->req,
+			    a->out);
+	}
+	for (i = 0; i < n; i++)
+		count_refusal(c, first[i].e);
+	wipe(p, n * sizeof(*p));
+	free(p);
 }

@@ -121,6 +121,22 @@ struct token_answer {
 enum err core_token_assertion(struct core_call *call, const char *jwt,
     size_t len, const struct token_request *req, struct token_answer *out)
     MUST_CHECK;
+/*
+ * Several that came at about the same time: each is decided as by itself,
+ * but their marks share one wait. With may_block 0 in its call an assertion
+ * of a device that is not in memory gets ERR_WOULD_BLOCK, nothing done; the
+ * others' marks are waited for all the same.
+ */
+#define TOKEN_RUN_MAX 64
+struct token_asked {
+	struct core_call *call;
+	const char *jwt;
+	size_t len;
+	const struct token_request *req;
+	struct token_answer *out;
+	enum err e; /* the outcome */
+};
+void core_token_run(struct core *c, struct token_asked *a, size_t n);
 /* identity: as authenticated by the TLS-PSK handshake of this connection. */
 enum err core_token_psk(struct core_call *call, const char *identity,
     const struct token_request *req, struct token_answer *out) MUST_CHECK;

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "authd/http/request.h"
@@ -98,17 +99,14 @@ answer(struct req *r, const struct token_answer *a)
 	    a->token.p, a->expires_in, a->scope);
 }
 
-enum err
-api_token(struct req *r)
+/* A request for a token by assertion. */
+static enum err
+decode_all(struct req *r, struct token_request *t, const char **out)
 {
-	struct token_answer a;
-	struct token_request t;
 	const char *jwt = NULL, *secret = NULL;
 	enum err e;
 
-	memset(&a, 0, sizeof(a));
-	a.token.max = TOKEN_MAX;
-	e = decode(r, &t);
+	e = decode(r, t);
 	if (e == ERR_OK)
 		e = decode_assertion(r, &jwt);
 	if (e == ERR_OK)
@@ -121,11 +119,80 @@ api_token(struct req *r)
 		e = ERR_CLIENT;
 	}
 	if (e == ERR_OK)
+		*out = jwt;
+	return e;
+}
+
+enum err
+api_token(struct req *r)
+{
+	struct token_answer a;
+	struct token_request t;
+	const char *jwt = NULL;
+	enum err e;
+
+	memset(&a, 0, sizeof(a));
+	a.token.max = TOKEN_MAX;
+	e = decode_all(r, &t, &jwt);
+	if (e == ERR_OK)
 		e = core_token_assertion(&r->call, jwt, strlen(jwt), &t, &a);
 	if (e == ERR_OK)
 		e = answer(r, &a);
 	buf_free(&a.token);
 	return e;
+}
+
+/* What a run needs beside its requests. */
+struct run {
+	struct token_request t[TOKEN_RUN_MAX];
+	struct token_answer a[TOKEN_RUN_MAX];
+	struct token_asked asked[TOKEN_RUN_MAX];
+	struct req *of[TOKEN_RUN_MAX];
+	size_t n;
+};
+
+/* The next of the run, unless it is refused already. */
+static void
+run_add(struct run *run, struct req *r)
+{
+	size_t k = run->n;
+	const char *jwt = NULL;
+
+	if (r->outcome == ERR_OK)
+		r->outcome = decode_all(r, &run->t[k], &jwt);
+	if (r->outcome != ERR_OK)
+		return;
+	memset(&run->a[k], 0, sizeof(run->a[k]));
+	run->a[k].token.max = TOKEN_MAX;
+	run->asked[k] = (struct token_asked){.call = &r->call, .jwt = jwt,
+	    .len = strlen(jwt), .req = &run->t[k], .out = &run->a[k],
+	    .e = ERR_INTERNAL};
+	run->of[run->n++] = r;
+}
+
+void
+api_token_run(struct req **r, size_t n)
+{
+	struct run *run = n <= TOKEN_RUN_MAX ? malloc(sizeof(*run)) : NULL;
+	size_t i;
+
+	if (run == NULL) {
+		for (i = 0; i < n; i++)
+			r[i]->outcome = ERR_NOMEM;
+		return;
+	}
+	run->n = 0;
+	for (i = 0; i < n; i++)
+		run_add(run, r[i]);
+	if (run->n > 0)
+		core_token_run(run->of[0]->call.core, run->asked, run->n);
+	for (i = 0; i < run->n; i++) {
+		run->of[i]->outcome = run->asked[i].e;
+		if (run->asked[i].e == ERR_OK)
+			run->of[i]->outcome = answer(run->of[i], &run->a[i]);
+		buf_free(&run->a[i].token);
+	}
+	free(run);
 }
 
 enum err

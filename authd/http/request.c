@@ -332,7 +332,7 @@ req_admit(struct req *r)
 }
 
 enum err
-req_run(struct req *r)
+req_ready(struct req *r)
 {
 	enum err e;
 
@@ -341,9 +341,15 @@ req_run(struct req *r)
 		e = route_check_params(r->route, r->param, &r->call.detail);
 	if (e == ERR_OK)
 		e = check_body(r);
-	if (e == ERR_OK)
-		e = r->route->handler(r);
 	return e;
+}
+
+enum err
+req_run(struct req *r)
+{
+	enum err e = req_ready(r);
+
+	return e == ERR_OK ? r->route->handler(r) : e;
 }
 
 const char *

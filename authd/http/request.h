@@ -43,6 +43,7 @@ struct req {
 	struct conn *conn;
 	struct MHD_Connection *mc;
 	struct req *next; /* in the queue */
+	int joins;	  /* there: it may be taken with others like it */
 	enum req_state state;
 	enum err refusal; /* found in the head, told when the body is in */
 	const struct route *route;
@@ -61,6 +62,7 @@ struct req {
 	int64_t deadline_ms; /* monotonic */
 	int polled; /* a long poll's time is over, or its event there */
 	struct stream *stream; /* of the feed, or NULL */
+	enum err outcome;    /* of one taken with others */
 	struct reply reply;
 };
 
@@ -104,8 +106,10 @@ void req_free(struct req *r);
  * ERR_WOULD_BLOCK (only with call.may_block 0): nothing done.
  */
 enum err req_run(struct req *r) MUST_CHECK;
-/* The part before the handler. */
+/* The first part of it, whom it is from. */
 enum err req_admit(struct req *r) MUST_CHECK;
+/* All before the handler. */
+enum err req_ready(struct req *r) MUST_CHECK;
 
 /* ---- for handlers ---- */
 /* The body as a form; again without harm. ERR_MEDIA_TYPE, ERR_REQUEST. */

@@ -24,7 +24,8 @@ enum {
 	ROUTE_OAUTH = 2,   /* form body, errors as RFC 6749 */
 	ROUTE_DEFAULT = 4, /* of tenant default only */
 	ROUTE_TENANT = 8,  /* parameter 0 names the tenant */
-	ROUTE_TOKEN = 16   /* the token endpoint: device refusals are 400 */
+	ROUTE_TOKEN = 16,  /* the token endpoint: device refusals are 400 */
+	ROUTE_RUN = 32	   /* workers take those that wait together */
 };
 
 #define ROUTE_PARAMS_MAX 2
@@ -40,6 +41,11 @@ struct route {
 	int flags;
 	enum err (*handler)(struct req *r);
 };
+/*
+ * Of the routes with ROUTE_RUN: sets the outcome of those whose outcome is
+ * ERR_OK so far. ERR_WOULD_BLOCK as for a handler.
+ */
+void api_token_run(struct req **r, size_t n);
 extern const struct route routes[];
 extern const size_t nroutes;
 

@@ -45,6 +45,15 @@ http_init(void)
 
 /* ---- from the event loop to a worker and back ---- */
 
+static void
+give_back(struct req *r, enum err e)
+{
+	if (e != ERR_OK)
+		reply_error(r, e == ERR_WOULD_BLOCK ? ERR_INTERNAL : e);
+	r->state = REQ_ANSWERED;
+	MHD_resume_connection(r->mc);
+}
+
 /* On a worker (or whoever refuses): the answer, then back to the loop. */
 static void
 on_dequeued(struct req *r, enum err why)
@@ -59,14 +68,29 @@ on_dequeued(struct req *r, enum err why)
 		r->call.may_block = 1;
 		e = req_run(r);
 	}
-	if (e == ERR_OK && stream_is_poll(r)) {
+	if (e == ERR_OK && stream_is_poll(r))
 		stream_sleep(r); /* r is another's from here */
-		return;
+	else
+		give_back(r, e);
+}
+
+/* On a worker: several token requests, which wait for one commit. */
+static void
+on_run(struct req **r, size_t n)
+{
+	struct queue *q = r[0]->conn->listener->http->queue;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		r[i]->call.may_block = 0;
+		r[i]->outcome = req_ready(r[i]);
 	}
-	if (e != ERR_OK)
-		reply_error(r, e == ERR_WOULD_BLOCK ? ERR_INTERNAL : e);
-	r->state = REQ_ANSWERED;
-	MHD_resume_connection(r->mc);
+	api_token_run(r, n);
+	for (i = 0; i < n; i++)
+		if (r[i]->outcome == ERR_WOULD_BLOCK)
+			queue_again(q, r[i]); /* its device is not known */
+		else
+			give_back(r[i], r[i]->outcome);
 }
 
 static enum MHD_Result
@@ -87,6 +111,7 @@ hand_over(struct req *r)
 	if (e != ERR_OK)
 		return refuse(r, e);
 	r->deadline_ms = http_now_ms(h) + h->conf.deadline_ms;
+	r->joins = (r->route->flags & ROUTE_RUN) != 0;
 	r->state = REQ_QUEUED;
 	MHD_suspend_connection(r->mc);
 	queue_push(h->queue, r); /* r is the queue's from here */
@@ -359,12 +384,19 @@ on_tick(void *arg)
 	streams_tick(h->streams, http_now_ms(h));
 }
 
+/* While some runs wait for their commit others compute. */
+static uint32_t
+runs_of(const struct http_conf *conf)
+{
+	return conf->threads > 2 ? 2 * conf->threads : 4;
+}
+
 static enum err
 start_parts(struct http *h)
 {
 	const struct clock *clock = h->conf.clock;
 	const struct queue_conf qc = {h->conf.workers, h->conf.queue, clock,
-	    on_dequeued};
+	    on_dequeued, runs_of(&h->conf), on_run};
 	enum err e;
 
 	e = metrics_new(&h->metrics);

@@ -17,12 +17,16 @@
 #define QUEUE_MAX 8192
 #define TRIES 3
 
+/* One caller with the marks it brought. */
+struct mark_group {
+	pthread_cond_t wake;
+	size_t queued, left; /* not yet taken, not yet answered */
+	int lead; /* a lane is free and this one is to use it */
+};
 struct mark_wait {
 	const struct mark *m;
-	pthread_cond_t wake;
+	struct mark_group *group;
 	struct mark_wait *next;
-	enum { QUEUED, TAKEN, ANSWERED } state;
-	int lead; /* a lane is free and this one is to use it */
 	int fresh;
 	enum err e;
 };
@@ -77,13 +81,22 @@ struct columns {
 	unsigned char mark[BATCH_MAX][MARK_LEN];
 };
 
+/* The first of the equal waits for a returned row, from place at on, or n. */
+static size_t
+find_wait(struct mark_wait **w, size_t n, size_t at, const struct mark *got)
+{
+	while (at < n && compare(w[at]->m, got) != 0)
+		at++;
+	return at;
+}
+
 /* Says fresh to the one waiter that stands for each returned row. */
 static enum err
 deal(const PGresult *res, struct mark_wait **w, size_t n)
 {
 	struct pg_row row = {.res = res};
 	struct mark got = {0};
-	size_t i;
+	size_t i = 0;
 
 	for (; row.row < PQntuples(res); row.row++) {
 		row.col = 0;
@@ -91,9 +104,11 @@ deal(const PGresult *res, struct mark_wait **w, size_t n)
 		got.dn = row_u64(&row);
 		if (row_bytes(&row, got.mark, MARK_LEN) != MARK_LEN)
 			row.e = ERR_INTERNAL;
-		for (i = 0; i < n && compare(w[i]->m, &got) != 0; i++)
-			continue;
-		if (row.e != ERR_OK || i == n)
+		/* Rows mostly come as they went in. */
+		i = find_wait(w, n, i, &got);
+		if (i == n)
+			i = find_wait(w, n, 0, &got);
+		if (row.e != ERR_OK || i == n || w[i]->fresh)
 			return ERR_INTERNAL;
 		/* Sorted: the first of equal ones. */
 		w[i]->fresh = 1;
@@ -208,6 +223,7 @@ unlink_wait(struct store_pool *pool, struct mark_wait *prev,
 	if (pool->mark_tail == w)
 		pool->mark_tail = prev;
 	w->next = NULL;
+	w->group->queued--;
 	pool->marks_queued--;
 }
 
@@ -229,10 +245,19 @@ take_batch(struct store_pool *pool, struct mark_wait **out)
 			continue;
 		}
 		unlink_wait(pool, prev, w);
-		w->state = TAKEN;
 		out[n++] = w;
 	}
 	return n;
+}
+
+/* Who waits longest leads next. Lock held. */
+static void
+pass_lead(struct store_pool *pool)
+{
+	if (pool->mark_head == NULL)
+		return;
+	pool->mark_head->group->lead = 1;
+	(void)pthread_cond_signal(&pool->mark_head->group->wake);
 }
 
 /* Leads one batch on the lane. Lock held on entry and exit. */
@@ -249,15 +274,11 @@ lead(struct store_pool *pool, int lane)
 		insert_batch(&pool->lane[lane], batch, n);
 	(void)pthread_mutex_lock(&pool->mark_lock);
 	pool->lane_busy[lane] = 0;
-	for (i = 0; i < n; i++) {
-		batch[i]->state = ANSWERED;
-		(void)pthread_cond_signal(&batch[i]->wake);
-	}
-	/* Who waits longest leads next. */
-	if (pool->mark_head != NULL) {
-		pool->mark_head->lead = 1;
-		(void)pthread_cond_signal(&pool->mark_head->wake);
-	}
+	/* A group answered whole is its caller's again: once only. */
+	for (i = 0; i < n; i++)
+		if (--batch[i]->group->left == 0)
+			(void)pthread_cond_signal(&batch[i]->group->wake);
+	pass_lead(pool);
 }
 
 static int
@@ -271,88 +292,116 @@ free_lane(const struct store_pool *pool)
 	return -1;
 }
 
-/* Gives up a place in the queue; one in a batch must await its answer. */
+/* Gives up places in the queue; what is in a batch must await its answer. */
 static void
-abandon(struct store_pool *pool, struct mark_wait *self)
+abandon(struct store_pool *pool, struct mark_group *self)
 {
-	struct mark_wait *w, *prev = NULL;
+	struct mark_wait *w, *prev = NULL, *next;
 
-	for (w = pool->mark_head; w != NULL && w != self; w = w->next)
-		prev = w;
-	if (w == NULL)
-		return;
-	unlink_wait(pool, prev, w);
-	self->state = ANSWERED;
-	self->e = ERR_STORE;
-	/* It may have been the one to lead: pass that on. */
-	if (self->lead && pool->mark_head != NULL) {
-		pool->mark_head->lead = 1;
-		(void)pthread_cond_signal(&pool->mark_head->wake);
+	for (w = pool->mark_head; w != NULL; w = next) {
+		next = w->next;
+		if (w->group != self) {
+			prev = w;
+			continue;
+		}
+		unlink_wait(pool, prev, w);
+		w->e = ERR_STORE;
+		self->left--;
 	}
+	/* It may have been the one to lead: pass that on. */
+	if (self->lead)
+		pass_lead(pool);
 }
 
 static void
-await(struct store_pool *pool, struct mark_wait *self)
+await(struct store_pool *pool, struct mark_group *self)
 {
 	struct timespec until;
 	int rc = 0, lane;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += (pool->conf.connect_ms +
-	    pool->conf.statement_ms) / 1000 + 2;
-	while (self->state != ANSWERED) {
-		lane = self->state == QUEUED ? free_lane(pool) : -1;
+	    2 * pool->conf.statement_ms) / 1000 + 5;
+	while (self->left > 0) {
+		lane = self->queued > 0 ? free_lane(pool) : -1;
 		if (lane >= 0) {
 			lead(pool, lane);
 			continue;
 		}
-		if (self->state == TAKEN)
+		if (self->queued == 0)
 			(void)pthread_cond_wait(&self->wake,
 			    &pool->mark_lock);
 		else
 			rc = pthread_cond_timedwait(&self->wake,
 			    &pool->mark_lock, &until);
-		if (rc == ETIMEDOUT && self->state == QUEUED)
+		if (rc == ETIMEDOUT && self->queued > 0)
 			abandon(pool, self);
 	}
 }
 
 static enum err
-wait_init(struct mark_wait *w)
+group_init(struct mark_group *g)
 {
 	pthread_condattr_t attr;
 	int bad;
 
+	memset(g, 0, sizeof(*g));
 	if (pthread_condattr_init(&attr) != 0)
 		return ERR_NOMEM;
 	bad = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
-	    pthread_cond_init(&w->wake, &attr) != 0;
+	    pthread_cond_init(&g->wake, &attr) != 0;
 	(void)pthread_condattr_destroy(&attr);
 	return bad ? ERR_NOMEM : ERR_OK;
+}
+
+/* Lock held. */
+static void
+enqueue(struct store_pool *pool, struct mark_wait *w)
+{
+	if (pool->mark_head == NULL)
+		pool->mark_head = w;
+	else
+		pool->mark_tail->next = w;
+	pool->mark_tail = w;
+	pool->marks_queued++;
+	w->group->queued++;
+	w->group->left++;
+}
+
+void
+store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
+    enum err *outcome)
+{
+	struct mark_wait w[STORE_MARKS_MAX];
+	struct mark_group self;
+	enum err e;
+	size_t i;
+
+	e = n <= STORE_MARKS_MAX ? group_init(&self) : ERR_INTERNAL;
+	for (i = 0; i < n && e != ERR_OK; i++)
+		outcome[i] = e;
+	if (e != ERR_OK)
+		return;
+	for (i = 0; i < n; i++)
+		w[i] = (struct mark_wait){.m = &m[i], .group = &self,
+		    .e = ERR_BUSY};
+	(void)pthread_mutex_lock(&pool->mark_lock);
+	for (i = 0; i < n && pool->marks_queued < QUEUE_MAX; i++)
+		enqueue(pool, &w[i]);
+	await(pool, &self);
+	(void)pthread_mutex_unlock(&pool->mark_lock);
+	(void)pthread_cond_destroy(&self.wake);
+	for (i = 0; i < n; i++)
+		outcome[i] = w[i].e;
 }
 
 enum err
 store_mark_use(struct store_pool *pool, const struct mark *m)
 {
-	struct mark_wait self = {.m = m, .e = ERR_BUSY};
-	enum err e;
+	enum err e = ERR_INTERNAL;
 
-	e = wait_init(&self);
-	if (e != ERR_OK)
-		return e;
-	(void)pthread_mutex_lock(&pool->mark_lock);
-	if (pool->marks_queued < QUEUE_MAX) {
-		if (pool->mark_tail == NULL || pool->mark_head == NULL)
-			pool->mark_head = &self;
-		else
-			pool->mark_tail->next = &self;
-		pool->mark_tail = &self;
-		pool->marks_queued++;
-		await(pool, &self);
-	}
-	(void)pthread_mutex_unlock(&pool->mark_lock);
-	(void)pthread_cond_destroy(&self.wake);
-	return self.e;
+	store_mark_use_many(pool, m, 1, &e);
+	return e;
 }
 
 enum err

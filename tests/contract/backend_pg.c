@@ -188,6 +188,8 @@ a_role_that_escapes_the_policies_is_refused(void **state)
 	struct store_conf conf = {.conninfo = pg_fixture_owner(pg),
 	    .sessions = 1, .connect_ms = 5000, .statement_ms = 5000};
 	struct mark m = {.tenant = 1, .dn = 1, .exp = 1};
+	struct mark two[2] = {{1, 1, 1, {1}}, {1, 1, 1, {2}}};
+	enum err e[2] = {ERR_OK, ERR_OK};
 	struct store_pool *p = NULL;
 	struct store *st = NULL;
 
@@ -197,6 +199,9 @@ a_role_that_escapes_the_policies_is_refused(void **state)
 	IS(STORE, store_begin(st, 1, STORE_READ));
 	store_release(&st);
 	IS(STORE, store_mark_use(p, &m));
+	store_mark_use_many(p, two, 2, e); /* nobody's, then */
+	IS(STORE, e[0]);
+	IS(STORE, e[1]);
 	store_pool_close(&p);
 }
 
@@ -249,17 +254,33 @@ mark_number(struct mark *m, unsigned thread, unsigned i)
 	memcpy(m->mark, &i, sizeof(i));
 }
 
+/* Marks i to i + n - 1; 1 if all were answered OK. */
+static int
+use_run(unsigned self, unsigned i, unsigned n)
+{
+	struct mark m[STORE_MARKS_MAX];
+	enum err e[STORE_MARKS_MAX];
+	unsigned k;
+
+	for (k = 0; k < n; k++)
+		mark_number(&m[k], self, i + k);
+	store_mark_use_many(pool, m, n, e);
+	for (k = 0; k < n && e[k] == ERR_OK; k++)
+		continue;
+	return k == n;
+}
+
 static void *
 hammer(void *arg)
 {
-	unsigned self = *(unsigned *)arg, i;
-	struct mark m;
+	unsigned self = *(unsigned *)arg, n = self % 2 ? 5 : 1, i;
 
-	for (i = 1; !__atomic_load_n(&crash.stop, __ATOMIC_ACQUIRE); i++) {
-		mark_number(&m, self, i);
-		if (store_mark_use(pool, &m) != ERR_OK)
+	for (i = 1; !__atomic_load_n(&crash.stop, __ATOMIC_ACQUIRE);
+	    i += n) {
+		if (!use_run(self, i, n))
 			break;
-		__atomic_store_n(&crash.sure[self], i, __ATOMIC_RELEASE);
+		__atomic_store_n(&crash.sure[self], i + n - 1,
+		    __ATOMIC_RELEASE);
 	}
 	__atomic_add_fetch(&crash.failed, 1, __ATOMIC_RELEASE);
 	return NULL;

@@ -24,18 +24,60 @@ a_mark_works_once(void **state)
 	IS(ASSERTION_USED, store_mark_use(pool, &m));
 }
 
+static unsigned
+count(const enum err *e, size_t n, enum err what)
+{
+	unsigned found = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		found += e[i] == what;
+	return found;
+}
+
+void
+marks_used_together_count_each_by_itself(void **state)
+{
+	struct mark m[6] = {{.dn = 5, .exp = 1000}};
+	struct ground a, b;
+	enum err e[6];
+	size_t i;
+
+	(void)state;
+	ground_make(&a);
+	ground_make(&b);
+	m[0].tenant = a.tenant;
+	for (i = 1; i < 6; i++)
+		m[i] = m[0];
+	m[2].dn = 4;		 /* used before */
+	m[3].tenant = b.tenant;	 /* another's */
+	m[4].mark[15] = 1;
+	m[5].exp = 999;
+	OK(store_mark_use(pool, &m[2]));
+	store_mark_use_many(pool, m, 6, e);
+	/* The first two are one and the same. */
+	assert_int_equal(count(e, 2, ERR_OK), 1);
+	assert_int_equal(count(e, 2, ERR_ASSERTION_USED), 1);
+	IS(ASSERTION_USED, e[2]);
+	assert_int_equal(count(e + 3, 3, ERR_OK), 3);
+	store_mark_use_many(pool, m, 6, e);
+	assert_int_equal(count(e, 6, ERR_ASSERTION_USED), 6);
+	store_mark_use_many(pool, m, 0, e);
+}
+
 #define THREADS 32
 static struct {
 	pthread_barrier_t barrier;
 	struct mark m;
 	unsigned won, lost, wrong;
 	int rounds, shared; /* marks a thread uses; 1: all the same ones */
+	int together; /* a thread uses them all at once */
 } race;
 
 static void
-use(const struct mark *m)
+tally(enum err e)
 {
-	switch (store_mark_use(pool, m)) {
+	switch (e) {
 	case ERR_OK:
 		__atomic_add_fetch(&race.won, 1, __ATOMIC_RELAXED);
 		break;
@@ -51,21 +93,26 @@ static void *
 use_many(void *arg)
 {
 	unsigned self = *(unsigned *)arg;
-	struct mark m = race.m;
-	int i;
+	struct mark m[STORE_MARKS_MAX];
+	enum err e[STORE_MARKS_MAX];
+	int i, n = race.rounds;
 
-	(void)pthread_barrier_wait(&race.barrier);
-	for (i = 0; i < race.rounds; i++) {
+	for (i = 0; i < n; i++) {
+		m[i] = race.m;
 		/* Different threads go through them in different order. */
-		m.dn = (uint64_t)(self % 2 ? race.rounds - i : i + 1);
-		m.mark[0] = race.shared ? 0 : (unsigned char)self;
-		use(&m);
+		m[i].dn = (uint64_t)(self % 2 ? n - i : i + 1);
+		m[i].mark[0] = race.shared ? 0 : (unsigned char)self;
 	}
+	(void)pthread_barrier_wait(&race.barrier);
+	if (race.together)
+		store_mark_use_many(pool, m, (size_t)n, e);
+	for (i = 0; i < n; i++)
+		tally(race.together ? e[i] : store_mark_use(pool, &m[i]));
 	return NULL;
 }
 
 static void
-run_race(int rounds, int shared)
+run_race(int rounds, int shared, int together)
 {
 	unsigned self[THREADS], i;
 	pthread_t t[THREADS];
@@ -77,6 +124,7 @@ run_race(int rounds, int shared)
 	race.m.exp = 5000;
 	race.rounds = rounds;
 	race.shared = shared;
+	race.together = together;
 	(void)pthread_barrier_init(&race.barrier, NULL, THREADS);
 	for (i = 0; i < THREADS; i++) {
 		self[i] = i;
@@ -93,7 +141,7 @@ void
 of_32_threads_with_one_mark_one_wins(void **state)
 {
 	(void)state;
-	run_race(1, 1);
+	run_race(1, 1, 0);
 	assert_int_equal(race.won, 1);
 	assert_int_equal(race.lost, THREADS - 1);
 }
@@ -102,11 +150,23 @@ void
 many_marks_at_once_each_win_once(void **state)
 {
 	(void)state;
-	run_race(40, 1);
+	run_race(40, 1, 0);
 	assert_int_equal(race.won, 40);
 	assert_int_equal(race.lost, 40 * (THREADS - 1));
-	run_race(40, 0);
+	run_race(40, 0, 0);
 	assert_int_equal(race.won, 40 * THREADS);
+	assert_int_equal(race.lost, 0);
+}
+
+void
+many_marks_in_many_runs_each_win_once(void **state)
+{
+	(void)state;
+	run_race(40, 1, 1);
+	assert_int_equal(race.won, 40);
+	assert_int_equal(race.lost, 40 * (THREADS - 1));
+	run_race(STORE_MARKS_MAX, 0, 1);
+	assert_int_equal(race.won, STORE_MARKS_MAX * THREADS);
 	assert_int_equal(race.lost, 0);
 }
 

@@ -67,7 +67,9 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(commit_order_is_position_order_and_none_is_missed) \
 	X(a_commit_wakes_listeners_and_a_rollback_does_not)
 #define CASES_MARK(X) \
-	X(a_mark_works_once) X(of_32_threads_with_one_mark_one_wins) \
+	X(a_mark_works_once) X(marks_used_together_count_each_by_itself) \
+	X(many_marks_in_many_runs_each_win_once) \
+	X(of_32_threads_with_one_mark_one_wins) \
 	X(many_marks_at_once_each_win_once) X(expired_marks_go) \
 	X(marks_of_tenants_are_apart)
 #define CASES_ISOLATION(X) \

@@ -35,27 +35,44 @@ same_mark(const struct mark *a, const struct mark *b)
 	    a->exp == b->exp && memcmp(a->mark, b->mark, MARK_LEN) == 0;
 }
 
+/* With the lock held. */
+static enum err
+use(struct db *db, const struct mark *m)
+{
+	size_t i;
+
+	for (i = 0; i < db->nmarks && !same_mark(&db->marks[i], m); i++)
+		continue;
+	if (i < db->nmarks)
+		return ERR_ASSERTION_USED;
+	db->marks = realloc(db->marks, (i + 1) * sizeof(*m));
+	if (db->marks == NULL)
+		abort();
+	db->marks[db->nmarks++] = *m;
+	return ERR_OK;
+}
+
+/* One commit, that may fail once for all. */
+void
+store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
+    enum err *outcome)
+{
+	enum err e = fake_count();
+	struct db *db = pool->db;
+	size_t i;
+
+	(void)pthread_mutex_lock(&db->lock);
+	for (i = 0; i < n; i++)
+		outcome[i] = e == ERR_OK ? use(db, &m[i]) : e;
+	(void)pthread_mutex_unlock(&db->lock);
+}
+
 enum err
 store_mark_use(struct store_pool *pool, const struct mark *m)
 {
-	struct db *db = pool->db;
-	enum err e = fake_count();
-	size_t i;
+	enum err e = ERR_INTERNAL;
 
-	if (e != ERR_OK)
-		return e;
-	(void)pthread_mutex_lock(&db->lock);
-	for (i = 0; i < db->nmarks && !same_mark(&db->marks[i], m); i++)
-		continue;
-	if (i < db->nmarks) {
-		e = ERR_ASSERTION_USED;
-	} else {
-		db->marks = realloc(db->marks, (i + 1) * sizeof(*m));
-		if (db->marks == NULL)
-			abort();
-		db->marks[db->nmarks++] = *m;
-	}
-	(void)pthread_mutex_unlock(&db->lock);
+	store_mark_use_many(pool, m, 1, &e);
 	return e;
 }
 

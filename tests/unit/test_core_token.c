@@ -102,6 +102,125 @@ an_assertion_works_once(void **state)
 	buf_free(&t.token);
 }
 
+#define RUN 5
+struct run {
+	struct core_call call[RUN];
+	char jwt[RUN][2048];
+	struct token_request req;
+	struct token_answer out[RUN];
+	struct token_asked asked[RUN];
+};
+
+/* Good ones of one device: j0 to j3, and j3 again. */
+static void
+run_make(struct fixture *f, const struct unit *u, struct run *r)
+{
+	char jti[8];
+	size_t i;
+
+	memset(r, 0, sizeof(*r));
+	for (i = 0; i < RUN; i++) {
+		(void)snprintf(jti, sizeof(jti), "j%zu", i < 3 ? i : 3);
+		fixture_assertion(f, u, &(struct statement){.jti = jti},
+		    r->jwt[i], sizeof(r->jwt[i]));
+		r->call[i] = fixture_call(f, NULL);
+		r->call[i].may_block = 0;
+		r->out[i].token.max = TOKEN_MAX;
+		r->asked[i] = (struct token_asked){.call = &r->call[i],
+		    .jwt = r->jwt[i], .len = strlen(r->jwt[i]),
+		    .req = &r->req, .out = &r->out[i]};
+	}
+}
+
+static void
+run_free(struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < RUN; i++)
+		buf_free(&r->out[i].token);
+}
+
+static void
+in_a_run_each_assertion_is_judged_by_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct unit u;
+	struct run r;
+	size_t i;
+
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(redeem_statement(f, &u,
+	    &(struct statement){.jti = "j1"}), ERR_OK); /* and is known */
+	run_make(f, &u, &r);
+	r.jwt[2][r.asked[2].len - 3] ^= 1; /* its signature */
+	core_token_run(f->core, r.asked, RUN);
+	assert_int_equal(r.asked[0].e, ERR_OK);
+	assert_int_equal(r.asked[1].e, ERR_ASSERTION_USED);
+	assert_int_equal(r.asked[2].e, ERR_ASSERTION_SIGNATURE);
+	/* Twice within the run: one token, to whichever. */
+	assert_int_not_equal(r.asked[3].e, r.asked[4].e);
+	for (i = 3; i < RUN; i++)
+		assert_true(r.asked[i].e == ERR_OK ||
+		    r.asked[i].e == ERR_ASSERTION_USED);
+	for (i = 0; i < RUN; i++)
+		assert_int_equal(r.out[i].token.len > 0,
+		    r.asked[i].e == ERR_OK);
+	run_free(&r);
+}
+
+static void
+a_failed_commit_gives_nobody_of_a_run_a_token(void **state)
+{
+	struct fixture *f = *state;
+	struct unit u;
+	struct run r;
+	size_t i;
+
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(redeem_statement(f, &u,
+	    &(struct statement){.jti = "first"}), ERR_OK);
+	run_make(f, &u, &r);
+	fake_store_away(1);
+	core_token_run(f->core, r.asked, RUN);
+	fake_store_away(0);
+	for (i = 0; i < RUN; i++) {
+		assert_int_equal(r.asked[i].e, ERR_STORE);
+		assert_int_equal(r.out[i].token.len, 0);
+	}
+	run_free(&r);
+}
+
+static void
+a_run_waits_for_no_device_that_is_not_in_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct unit known, unknown;
+	char jwt[2048];
+	struct run r;
+	size_t i;
+
+	fixture_burn(f, "o1", "A1", &known);
+	fixture_burn(f, "o1", "A2", &unknown);
+	assert_int_equal(redeem_statement(f, &known,
+	    &(struct statement){.jti = "first"}), ERR_OK);
+	run_make(f, &known, &r);
+	fixture_assertion(f, &unknown, &(struct statement){.jti = "u"}, jwt,
+	    sizeof(jwt));
+	r.asked[1].jwt = jwt;
+	r.asked[1].len = strlen(jwt);
+	core_token_run(f->core, r.asked, RUN);
+	assert_int_equal(r.asked[0].e, ERR_OK);
+	assert_int_equal(r.asked[1].e, ERR_WOULD_BLOCK);
+	assert_int_equal(r.asked[2].e, ERR_OK);
+	r.call[1].may_block = 1; /* nothing was done, so it is good yet */
+	core_token_run(f->core, &r.asked[1], 1);
+	assert_int_equal(r.asked[1].e, ERR_OK);
+	for (i = 0; i < RUN; i++)
+		r.call[i].may_block = 0;
+	run_free(&r);
+}
+
 static void
 a_strangers_assertion_costs_no_query(void **state)
 {
@@ -463,7 +582,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    T(an_assertion_gives_a_token_that_says_who_and_when),
-	    T(an_assertion_works_once),
+T(in_a_run_each_assertion_is_judged_by_itself),
+	    T(a_failed_commit_gives_nobody_of_a_run_a_token),
+	    T(a_run_waits_for_no_device_that_is_not_in_memory),
+	    	    T(an_assertion_works_once),
 	    T(a_strangers_assertion_costs_no_query),
 	    T(a_wrong_signature_writes_nothing_and_locks_nobody_out),
 	    T(an_assertion_says_what_is_right_or_is_refused),

@@ -166,6 +166,17 @@ on_done(struct req *r, enum err why)
 	(void)atomic_fetch_add(&ran, 1);
 }
 
+static atomic_int runs, in_runs;
+
+static void
+on_run(struct req **r, size_t n)
+{
+	(void)pthread_mutex_lock(&gate);
+	(void)pthread_mutex_unlock(&gate);
+	(void)atomic_fetch_add(&runs, 1);
+	(void)atomic_fetch_add(&in_runs, (int)n);
+}
+
 static int
 push(struct queue *q, struct req *r)
 {
@@ -179,7 +190,8 @@ push(struct queue *q, struct req *r)
 static struct queue *
 queue_of(uint32_t workers, uint32_t max)
 {
-	const struct queue_conf conf = {workers, max, &hand, on_done};
+	const struct queue_conf conf = {workers, max, &hand, on_done, 1,
+	    on_run};
 	struct queue *q = NULL;
 
 	atomic_store(&ran, 0);
@@ -241,6 +253,81 @@ a_late_request_is_answered_though_workers_are_stuck(void **state)
 	wait_length(q, 0);
 	queue_free(&q);
 	assert_int_equal(atomic_load(&ran), 2);
+	free(r);
+}
+
+static int
+push_joining(struct queue *q, struct req *r)
+{
+	r->joins = 1;
+	return push(q, r);
+}
+
+static void
+what_joins_is_taken_at_once_and_leaves_workers_free(void **state)
+{
+	struct req *r = calloc(8, sizeof(*r));
+	struct queue *q = queue_of(2, 8);
+	int i;
+
+	assert_non_null(r);
+	atomic_store(&runs, 0);
+	atomic_store(&in_runs, 0);
+	(void)pthread_mutex_lock(&gate);
+	assert_true(push_joining(q, &r[0]));
+	wait_length(q, 0); /* the one worker that may has it */
+	for (i = 1; i < 5; i++)
+		assert_true(push_joining(q, &r[i]));
+	assert_true(push(q, &r[5]));
+	wait_length(q, 4); /* the other took what is by itself */
+	(void)pthread_mutex_unlock(&gate);
+	wait_length(q, 0);
+	queue_free(&q);
+	assert_int_equal(atomic_load(&runs), 2);
+	assert_int_equal(atomic_load(&in_runs), 5);
+	assert_int_equal(atomic_load(&ran), 1);
+	free(r);
+}
+
+static void
+what_cannot_join_after_all_is_done_by_itself(void **state)
+{
+	struct req *r = calloc(2, sizeof(*r));
+	struct queue *q = queue_of(1, 8);
+
+	assert_non_null(r);
+	(void)pthread_mutex_lock(&gate);
+	assert_true(push_joining(q, &r[0]));
+	wait_length(q, 0);
+	r[1].deadline_ms = atomic_load(&now_ms) + 1000;
+	queue_again(q, &r[1]);
+	assert_int_equal(queue_length(q), 1);
+	(void)pthread_mutex_unlock(&gate);
+	wait_length(q, 0);
+	queue_free(&q);
+	assert_int_equal(atomic_load(&ran), 1);
+	free(r);
+}
+
+static void
+late_ones_of_a_run_are_refused(void **state)
+{
+	struct req *r = calloc(3, sizeof(*r));
+	struct queue *q = queue_of(1, 8);
+
+	assert_non_null(r);
+	atomic_store(&in_runs, 0);
+	(void)pthread_mutex_lock(&gate);
+	assert_true(push(q, &r[0]));
+	wait_length(q, 0);
+	assert_true(push_joining(q, &r[1]));
+	(void)atomic_fetch_add(&now_ms, 1001);
+	assert_true(push_joining(q, &r[2]));
+	(void)pthread_mutex_unlock(&gate);
+	wait_length(q, 0);
+	queue_free(&q);
+	assert_int_equal(atomic_load(&timed_out), 1);
+	assert_int_equal(atomic_load(&in_runs), 1);
 	free(r);
 }
 
@@ -360,6 +447,10 @@ main(void)
 	    cmocka_unit_test(a_full_queue_refuses_at_once),
 	    cmocka_unit_test(
 		a_late_request_is_answered_though_workers_are_stuck),
+	    cmocka_unit_test(
+		what_joins_is_taken_at_once_and_leaves_workers_free),
+	    cmocka_unit_test(what_cannot_join_after_all_is_done_by_itself),
+	    cmocka_unit_test(late_ones_of_a_run_are_refused),
 	    cmocka_unit_test(stopping_refuses_what_waits_and_what_comes),
 	    cmocka_unit_test(each_phase_of_a_connection_ends),
 	    cmocka_unit_test(a_request_that_we_work_on_is_left_alone),
