@@ -10,8 +10,11 @@
 #include "lib/client/client.h"
 #include "lib/crypt/pskid.h"
 #include "lib/jose/token.h"
+#include "lib/model/caller.h"
 #include "lib/revoke/revset.h"
 #include "lib/revoke/token_cache.h"
+#include "lib/client/stream.h"
+#include "lib/jose/set.h"
 #include "lib/wire/feed.h"
 
 /*
@@ -39,6 +42,7 @@ struct link_conf {
 	const char *ca_file;
 	const struct secret *credential;
 	uint32_t timeout_ms;
+	size_t answer_max; /* octets; 0: a megabyte */
 };
 enum err link_open(struct link *l, const struct link_conf *conf) MUST_CHECK;
 void link_close(struct link *l);
@@ -161,6 +165,26 @@ void gw_sessions_free(struct gw_sessions **s);
  * with all every one.
  */
 void gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all);
+/* Ends every one because the authority is out of touch. */
+void gw_sessions_end(struct fealty_gateway *g, enum err why);
+/*
+ * All events up to pos, heard at heard_us, have been applied and those whom
+ * they name called. Once all of these are gone a receipt is due.
+ */
+void gw_sessions_applied(struct fealty_gateway *g, uint64_t pos,
+    int64_t heard_us);
+
+/* ---- receipts (gw_receipt.c) ---- */
+struct receipts;
+enum err receipts_new(struct fealty_gateway *g, const struct link_conf *conf,
+    const char *instance, struct receipts **out) MUST_CHECK;
+void receipts_stop(struct receipts *r);
+void receipts_free(struct receipts **r);
+/* Everything up to pos is enforced; closed sessions were ended for it. */
+void receipts_note(struct receipts *r, uint64_t pos, uint32_t closed,
+    int64_t took_us);
+/* From now on receipts speak of sessions. */
+void receipts_have_sessions(struct receipts *r);
 
 /* ---- a handshake (gw_conn.c, gw_tls.c) ---- */
 enum conn_work { WORK_NONE, WORK_UNDER_WAY, WORK_RETURNED };
@@ -219,6 +243,114 @@ void *feed_thread(void *gateway);
 #define KEYS_MIN_MS 2000
 #define KEYS_MAX_MS 300000
 #define IDENTITY_KEYS_MIN_MS 60000
+/* Set, caches and sessions; not yet the position. */
+enum err gw_apply(struct fealty_gateway *g, const struct event *ev, size_t n)
+    MUST_CHECK;
+/* The set's position is enforced from now on. */
+void gw_publish(struct fealty_gateway *g, int64_t heard_us);
+/* Drops every key, cached token and session from before floor. */
+void gw_below_floor(struct fealty_gateway *g, uint64_t floor);
+/* Sessions of a gateway that is closed for being stale. Follower only. */
+void gw_end_stale(struct fealty_gateway *g);
+/* Log being in or out of touch, when that changes. Follower only. */
+void gw_tell_touch(struct fealty_gateway *g, enum err e);
+/* Whether keys last tried then are to be fetched again. */
+bool gw_keys_due(bool wanted, int64_t tried, int64_t now, int64_t least);
+enum err gw_adopt_tenant(struct fealty_gateway *g, uint32_t tenant)
+    MUST_CHECK;
+enum err gw_fetch_identity_keys(struct fealty_gateway *g, struct link *l)
+    MUST_CHECK;
+/* The follower has been round: whoever waits looks again. */
+void gw_round_over(struct fealty_gateway *g);
+/* Sleeps until poked (true), stopped or that time of gw_tick. */
+bool gw_pause(struct fealty_gateway *g, int64_t until_ms);
+bool gw_stopping(struct fealty_gateway *g);
+
+/* ---- following with verification (gw_follow.c, gw_beat.c, ...) ---- */
+#define BEAT_MAX 2048
+struct follow {
+	struct stream *stream[GW_URLS_MAX];
+	uint32_t n, current;
+	struct link bulk; /* for snapshots: patient */
+	bool running;	  /* a stream is under way */
+	bool spoke;	  /* and has said something that is right */
+	bool snapshot;	  /* needed before anything else */
+	unsigned gaps;	  /* since something was right */
+	unsigned failures;
+	int64_t spoke_at, next_try, next_poll, next_expiry; /* tick ms */
+	int64_t behind; /* tick ms since when; 0: not */
+	struct heartbeat beat, waiting; /* newest; one beyond our position */
+	int64_t waiting_at;
+	pthread_mutex_t beat_lock; /* of beat_text: saving reads it too */
+	char beat_text[BEAT_MAX];
+	enum err last;
+	_Atomic enum err chores_err;
+	unsigned seed;
+};
+enum err follow_new(struct fealty_gateway *g, const struct link_conf *conf,
+    struct follow **out) MUST_CHECK;
+void follow_free(struct follow **f);
+void follow_wake(struct follow *f);
+void *follow_thread(void *gateway);
+/* One signed message; what is refused is logged. */
+enum err follow_run_text(struct fealty_gateway *g, const char *text,
+    size_t len, int64_t heard_us) MUST_CHECK;
+enum err follow_beat_text(struct fealty_gateway *g, const char *text,
+    size_t len) MUST_CHECK;
+/* The position has grown: perhaps a heartbeat counts now. */
+void follow_settle(struct fealty_gateway *g);
+/* Asks for what is new instead of listening. */
+enum err follow_poll(struct fealty_gateway *g) MUST_CHECK;
+enum err follow_snapshot(struct fealty_gateway *g) MUST_CHECK;
+
+/* ---- the key set (gw_keys.c) ---- */
+enum err keyset_adopt(struct fealty_gateway *g, const char *text, size_t len)
+    MUST_CHECK;
+enum err keyset_fetch(struct fealty_gateway *g, struct link *l) MUST_CHECK;
+
+/* ---- what can wait, on the pool (gw_chores.c) ---- */
+struct chores;
+enum err chores_new(struct fealty_gateway *g, struct chores **out) MUST_CHECK;
+void chores_free(struct chores **c);
+void chores_start_due(struct fealty_gateway *g);
+
+/* ---- what outlives a restart (gw_state.c) ---- */
+struct state;
+enum err state_new(const char *path, const char *key_file,
+    const struct secret *credential, struct state **out) MUST_CHECK;
+void state_free(struct state **s);
+void state_load(struct fealty_gateway *g);
+bool state_due(struct fealty_gateway *g);
+void state_save(struct fealty_gateway *g);
+
+/* ---- the enrolment (gw_enrol.c) ---- */
+#define ENROL_URL 256
+struct enrolment {
+	char issuer[ISSUER_MAX + 1];
+	char url[GW_URLS_MAX][ENROL_URL];
+	uint32_t nurls;
+	name_t gateway;
+	name_t audiences[CALLER_AUDIENCES_MAX];
+	uint32_t naudiences;
+	struct secret credential;
+	struct verifier *root;
+};
+enum err enrolment_read(const char *path, struct enrolment *out,
+    struct detail *d) MUST_CHECK;
+void enrolment_free(struct enrolment *e);
+
+/* ---- options (gw_options.c) ---- */
+struct gw_options {
+	struct fealty_options o; /* whole and checked; points into what follows
+				    and to the host's */
+	struct enrolment enrolment;
+	const char *urls[GW_URLS_MAX];
+	struct secret credential;
+};
+enum err gw_options_take(const struct fealty_options *given,
+    struct gw_options *out, struct detail *d) MUST_CHECK;
+void gw_options_free(struct gw_options *o);
+
 /* Wake the follower: soon, please. */
 void feed_poke(struct fealty_gateway *g, bool jwks);
 /* In its next round, if that is not too often; it is not woken. */
@@ -231,10 +363,15 @@ struct fealty_gateway {
 	name_t audience;
 	char issuer[ISSUER_MAX + 1];
 	uint32_t poll_ms;
-	uint32_t max_stale_ms;
+	uint32_t max_stale_ms, stale_limit_ms;
+	bool stale_open, end_stale_sessions, closed_for_stale;
 	fealty_log_fn *_Atomic log; /* NULL once closed */
 	void *log_arg;
-	const struct clock *clock;
+	struct gw_clock {
+		struct clock clock; /* first */
+		struct fealty_clock host;
+	} host_clock;
+	const struct clock *clock; /* of policy; waits are real */
 
 	struct pool *pool;
 	struct fetches *fetches;
@@ -252,11 +389,21 @@ struct fealty_gateway {
 	_Atomic uint32_t tenant;
 	_Atomic uint64_t enforced;
 	_Atomic int64_t heard; /* monotonic ms, -1: never */
+	/* the authority's clock then, ms; 0 without heartbeats */
+	_Atomic int64_t beat_ms;
+	struct verifier *root; /* pinned; NULL: not enrolled */
+	struct follow *follow;
+	struct chores *chores;
+	struct state *state;
+	struct receipts *receipts;
 
 	pthread_rwlock_t keys_lock; /* of jwks and what is cached under it */
 	struct jwks *jwks;
 	struct token_cache *tokens;
 	unsigned char jwks_digest[32];
+	struct jwks *feed_keys;
+	uint64_t keys_version;
+	struct buf keys_text; /* the key set as signed */
 
 	struct link link; /* the follower's */
 	pthread_t follower;
@@ -273,8 +420,14 @@ struct fealty_gateway {
 /* Contexts and connections keep the memory, not the threads and keys. */
 void gateway_ref(struct fealty_gateway *g);
 void gateway_unref(struct fealty_gateway *g);
-/* ERR_OK, ERR_NOT_READY or ERR_STALE. */
+/* ERR_OK, ERR_NOT_READY or ERR_STALE; whether it is only for the policy. */
+enum err gw_freshness(const struct fealty_gateway *g, bool *stale)
+    MUST_CHECK;
 enum err gw_fresh(const struct fealty_gateway *g) MUST_CHECK;
+/* What time it is at least, by our clock and by what the authority said. */
+int64_t gw_wall_s(const struct fealty_gateway *g);
+int64_t gw_tick_us(void); /* real monotonic time, for waits and measures */
+#define gw_tick() (gw_tick_us() / 1000)
 /* A claim judged by the set; names the event. */
 enum err gw_judge(const struct fealty_gateway *g, const struct claim *c,
     uint64_t *by) MUST_CHECK;

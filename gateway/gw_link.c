@@ -8,6 +8,7 @@ link_open(struct link *l, const struct link_conf *conf)
 		.ca_file = conf->ca_file,
 		.credential = conf->credential,
 		.timeout_ms = conf->timeout_ms,
+		.answer_max = conf->answer_max,
 		.tries = 1,
 	};
 	enum err e;

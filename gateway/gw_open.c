@@ -6,12 +6,6 @@
 
 /* Opening, closing, and what every module asks of the gateway. */
 
-int64_t
-gw_now(const struct fealty_gateway *g)
-{
-	return (clock_mono_ms(g->clock));
-}
-
 void
 gw_log(struct fealty_gateway *g, const struct fealty_log *entry)
 {
@@ -46,16 +40,6 @@ gw_note(struct fealty_gateway *g, enum fealty_level level, const char *event,
 	};
 
 	gw_log(g, &l);
-}
-
-enum err
-gw_fresh(const struct fealty_gateway *g)
-{
-	uint64_t age = fealty_gateway_age(g);
-
-	if (age == UINT64_MAX || atomic_load(&g->set) == NULL)
-		return (ERR_NOT_READY);
-	return (age > g->max_stale_ms ? ERR_STALE : ERR_OK);
 }
 
 enum err
@@ -102,16 +86,6 @@ fealty_gateway_position(const struct fealty_gateway *g)
 	return (atomic_load(&g->enforced));
 }
 
-uint64_t
-fealty_gateway_age(const struct fealty_gateway *g)
-{
-	int64_t heard = atomic_load(&g->heard), now = gw_now(g);
-
-	if (heard < 0)
-		return (UINT64_MAX);
-	return (now > heard ? (uint64_t)(now - heard) : 0);
-}
-
 int
 fealty_gateway_ready(const struct fealty_gateway *gateway)
 {
@@ -130,27 +104,6 @@ static uint32_t
 or_default(uint32_t given, uint32_t otherwise)
 {
 	return (given != 0 ? given : otherwise);
-}
-
-static const char *
-check_options(const struct fealty_options *o)
-{
-	if (o->size != sizeof(*o))
-		return ("options of another version of the library");
-	if (o->urls == NULL || o->nurls < 1 || o->nurls > GW_URLS_MAX)
-		return ("urls: 1 to 8");
-	if (o->audience == NULL || !name_is_audience(o->audience) ||
-	    strcmp(o->audience, AUDIENCE_AUTHORITY) == 0)
-		return ("audience: ^[a-z0-9.-]{1,64}$, and not \"authority\"");
-	if (o->credential_file == NULL)
-		return ("credential_file: needed");
-	if (o->threads > 64 || o->queue > 1u << 20 ||
-	    o->max_keys > 1u << 24 || o->max_tokens > 1u << 24 ||
-	    o->max_sessions > 1u << 24 || o->max_handshakes > 1u << 20 ||
-	    o->poll_ms > 3600000 || o->max_stale_ms > 86400000 ||
-	    o->request_ms > 600000)
-		return ("an option is out of its range");
-	return (NULL);
 }
 
 /* The issuer: as given, or the first URL; without a slash at the end. */
@@ -192,15 +145,35 @@ make_parts(struct fealty_gateway *g, const struct fealty_options *o)
 	    or_default(o->failures_per_minute, 60), &g->rate));
 }
 
+/* What an enrolled gateway has besides; before its follower runs. */
 static enum err
-start_threads(struct fealty_gateway *g, const struct fealty_options *o,
-    const struct secret *credential)
+make_enrolled(struct fealty_gateway *g, const struct gw_options *go,
+    const struct link_conf *lc)
 {
+	const struct fealty_options *o = &go->o;
+	enum err e;
+
+	if ((e = follow_new(g, lc, &g->follow)) != ERR_OK ||
+	    (e = chores_new(g, &g->chores)) != ERR_OK)
+		return (e);
+	if (o->state_file == NULL)
+		return (ERR_OK);
+	e = state_new(o->state_file, o->state_key_file, &go->credential,
+	    &g->state);
+	if (e == ERR_OK)
+		state_load(g);
+	return (e);
+}
+
+static enum err
+start_threads(struct fealty_gateway *g, const struct gw_options *go)
+{
+	const struct fealty_options *o = &go->o;
 	struct link_conf lc = {
 		.urls = o->urls,
 		.nurls = (uint32_t)o->nurls,
 		.ca_file = o->ca_file,
-		.credential = credential,
+		.credential = &go->credential,
 		.timeout_ms = or_default(o->request_ms, 2000),
 	};
 	enum err e;
@@ -209,12 +182,49 @@ start_threads(struct fealty_gateway *g, const struct fealty_options *o,
 	    (e = pool_new(g, &lc, or_default(o->threads, 4),
 	    or_default(o->queue, 256), &g->pool)) != ERR_OK ||
 	    (e = loop_new(g, or_default(o->max_handshakes, 1024),
-	    &g->loop)) != ERR_OK)
+	    &g->loop)) != ERR_OK ||
+	    (e = receipts_new(g, &lc, o->instance, &g->receipts)) != ERR_OK)
 		return (e);
-	if (pthread_create(&g->follower, NULL, feed_thread, g) != 0)
+	if (g->root != NULL && (e = make_enrolled(g, go, &lc)) != ERR_OK)
+		return (e);
+	if (pthread_create(&g->follower, NULL, g->root != NULL ?
+	    follow_thread : feed_thread, g) != 0)
 		return (ERR_NOMEM);
 	g->following = true;
 	return (ERR_OK);
+}
+
+static int64_t
+host_wall(const struct clock *c)
+{
+	const struct gw_clock *h = (const struct gw_clock *)(const void *)c;
+
+	return (h->host.wall_ms(h->host.arg));
+}
+
+static int64_t
+host_monotonic(const struct clock *c)
+{
+	const struct gw_clock *h = (const struct gw_clock *)(const void *)c;
+
+	return (h->host.monotonic_ms(h->host.arg));
+}
+
+static void
+set_policy(struct fealty_gateway *g, const struct fealty_options *o)
+{
+	g->poll_ms = or_default(o->poll_ms, 200);
+	g->max_stale_ms = or_default(o->max_stale_ms, 30000);
+	g->stale_limit_ms = or_default(o->stale_limit_ms, 600000);
+	g->stale_open = o->when_stale == FEALTY_STALE_OPEN;
+	g->end_stale_sessions = o->end_stale_sessions != 0;
+	g->clock = &clock_system;
+	if (o->clock == NULL)
+		return;
+	g->host_clock.host = *o->clock;
+	g->host_clock.clock.wall_ms = host_wall;
+	g->host_clock.clock.monotonic_ms = host_monotonic;
+	g->clock = &g->host_clock.clock;
 }
 
 static struct fealty_gateway *
@@ -225,11 +235,10 @@ gateway_make(const struct fealty_options *o)
 
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		return (NULL);
-	g->clock = &clock_system;
+	set_policy(g, o);
+	g->keys_text.max = 65536;
 	atomic_store(&g->log, o->log);
 	g->log_arg = o->log_arg;
-	g->poll_ms = or_default(o->poll_ms, 200);
-	g->max_stale_ms = or_default(o->max_stale_ms, 30000);
 	memcpy(g->audience, o->audience, strlen(o->audience) + 1);
 	atomic_store(&g->heard, -1);
 	atomic_store(&g->refs, 1);
@@ -264,34 +273,33 @@ prepare_json(void)
 }
 
 struct fealty_gateway *
-fealty_gateway_open(const struct fealty_options *o, char *reason, size_t size)
+fealty_gateway_open(const struct fealty_options *given, char *reason,
+    size_t size)
 {
-	struct secret credential = {0};
 	struct fealty_gateway *g = NULL;
-	const char *bad = check_options(o);
-	enum err e = ERR_CONFIG;
+	struct detail d = {""};
+	struct gw_options o;
+	enum err e;
 
-	if (bad != NULL)
-		goto out;
-	bad = o->credential_file;
-	e = client_read_credential(o->credential_file, &credential);
-	if (e != ERR_OK)
-		goto out;
-	bad = "";
-	e = ERR_NOMEM;
-	if ((g = gateway_make(o)) == NULL)
-		goto out;
 	prepare_json();
-	if ((e = set_issuer(g, o)) != ERR_OK ||
-	    (e = make_parts(g, o)) != ERR_OK)
+	if ((e = gw_options_take(given, &o, &d)) != ERR_OK)
 		goto out;
-	e = start_threads(g, o, &credential);
+	e = ERR_NOMEM;
+	if ((g = gateway_make(&o.o)) == NULL)
+		goto out;
+	/* the gateway's from now on */
+	g->root = o.enrolment.root;
+	o.enrolment.root = NULL;
+	if ((e = set_issuer(g, &o.o)) != ERR_OK ||
+	    (e = make_parts(g, &o.o)) != ERR_OK)
+		goto out;
+	e = start_threads(g, &o);
 out:
-	secret_free(&credential);
+	gw_options_free(&o);
 	if (e != ERR_OK) {
 		if (reason != NULL && size > 0)
 			snprintf(reason, size, "%s%s%s", err_text(e),
-			    bad[0] != '\0' ? ": " : "", bad);
+			    d.text[0] != '\0' ? ": " : "", d.text);
 		fealty_gateway_close(&g);
 	}
 	return (g);
@@ -304,6 +312,8 @@ stop_follower(struct fealty_gateway *g)
 	g->stopping = true;
 	pthread_cond_broadcast(&g->feed_cond);
 	pthread_mutex_unlock(&g->feed_lock);
+	if (g->follow != NULL)
+		follow_wake(g->follow);
 	if (g->following)
 		pthread_join(g->follower, NULL);
 }
@@ -327,6 +337,13 @@ gateway_unref(struct fealty_gateway *g)
 	gw_cache_free(&g->cache);
 	token_cache_free(&g->tokens);
 	jwks_free(&g->jwks);
+	jwks_free(&g->feed_keys);
+	buf_free(&g->keys_text);
+	verifier_free(&g->root);
+	follow_free(&g->follow);
+	chores_free(&g->chores);
+	state_free(&g->state);
+	receipts_free(&g->receipts);
 	fetches_free(&g->fetches);
 	gw_why_free(&g->why);
 	gw_rate_free(&g->rate);
@@ -350,6 +367,8 @@ fealty_gateway_close(struct fealty_gateway **gateway)
 		return;
 	*gateway = NULL;
 	stop_follower(g);
+	if (g->state != NULL && atomic_load(&g->enforced) != 0)
+		state_save(g);
 	/* from here on whoever asks is told "not ready" */
 	atomic_store(&g->heard, -1);
 	/* the pool first: its jobs may hold what the loop has to give back */
@@ -357,6 +376,8 @@ fealty_gateway_close(struct fealty_gateway **gateway)
 		pool_stop(g->pool);
 	if (g->loop != NULL)
 		loop_stop(g->loop);
+	if (g->receipts != NULL)
+		receipts_stop(g->receipts);
 	link_close(&g->link);
 	if (g->cache != NULL)
 		gw_cache_clear(g->cache);

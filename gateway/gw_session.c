@@ -16,9 +16,25 @@ struct fealty_session {
 	void *arg;
 	enum err why;
 	uint64_t event;
+	uint64_t batch; /* that ended it */
+};
+
+/*
+ * Events are applied in batches. A batch is over once the host has let go of
+ * every session it ended; batches are reported in their order. At most this
+ * many are told apart: beyond, they are reported together.
+ */
+#define BATCHES 64
+struct batch {
+	uint64_t pos; /* applied up to here; 0: not yet */
+	uint32_t live, closed;
+	int64_t heard_us;
 };
 struct gw_sessions {
 	pthread_mutex_t lock;
+	struct batch batch[BATCHES];
+	uint64_t oldest, newest; /* the newest is being filled */
+	bool any; /* was ever registered */
 	pthread_cond_t closed;
 	uint32_t n, max, buckets;
 	struct fealty_session **bucket;
@@ -81,6 +97,7 @@ insert(struct fealty_gateway *g, struct fealty_session *se, uint64_t *event)
 	struct gw_sessions *s = g->sessions;
 	struct fealty_session **b;
 	struct claim cl;
+	bool first = false;
 	enum err e;
 
 	gw_claim(&se->peer, &cl);
@@ -94,9 +111,76 @@ insert(struct fealty_gateway *g, struct fealty_session *se, uint64_t *event)
 		se->prev = b;
 		*b = se;
 		s->n++;
+		first = !s->any;
+		s->any = true;
 	}
 	pthread_mutex_unlock(&s->lock);
+	if (first)
+		receipts_have_sessions(g->receipts);
 	return (e);
+}
+
+/* What is to be told of the oldest batches; under the lock. */
+static bool
+batches_over(struct gw_sessions *s, struct batch *told)
+{
+	struct batch *b = &s->batch[s->oldest % BATCHES];
+	bool any = false;
+
+	memset(told, 0, sizeof(*told));
+	while (b->pos != 0 && b->live == 0) {
+		told->pos = b->pos;
+		told->closed += b->closed;
+		if (told->heard_us == 0)
+			told->heard_us = b->heard_us;
+		any = true;
+		memset(b, 0, sizeof(*b));
+		if (s->oldest == s->newest)
+			break;
+		b = &s->batch[++s->oldest % BATCHES];
+	}
+	return (any);
+}
+
+static void
+tell(struct fealty_gateway *g, const struct batch *told)
+{
+	receipts_note(g->receipts, told->pos, told->closed,
+	    gw_tick_us() - told->heard_us);
+}
+
+/* The host has let go of one that an event ended; under the lock. */
+static bool
+let_go(struct gw_sessions *s, const struct fealty_session *se,
+    struct batch *told)
+{
+	struct batch *b = &s->batch[se->batch % BATCHES];
+
+	b->live--;
+	b->closed++;
+	return (batches_over(s, told));
+}
+
+void
+gw_sessions_applied(struct fealty_gateway *g, uint64_t pos, int64_t heard_us)
+{
+	struct gw_sessions *s = g->sessions;
+	struct batch told, *b;
+	bool over;
+
+	pthread_mutex_lock(&s->lock);
+	b = &s->batch[s->newest % BATCHES];
+	b->pos = pos;
+	if (b->heard_us == 0)
+		b->heard_us = heard_us;
+	over = batches_over(s, &told);
+	/* sessions of the next events are not of this batch, if there is room */
+	if (s->batch[s->newest % BATCHES].pos != 0 &&
+	    s->newest - s->oldest < BATCHES - 1)
+		s->newest++;
+	pthread_mutex_unlock(&s->lock);
+	if (over)
+		tell(g, &told);
 }
 
 struct fealty_session *
@@ -107,13 +191,15 @@ fealty_session_register(struct fealty_gateway *g,
 	struct fealty_decision unused;
 	struct fealty_session *se = NULL;
 	name_t name;
+	bool stale;
 	enum err e;
 
 	if (decision == NULL)
 		decision = &unused;
 	memset(decision, 0, sizeof(*decision));
 	decision->device = *peer;
-	e = gw_fresh(g);
+	decision->staleness_ms = fealty_gateway_age(g);
+	e = gw_freshness(g, &stale);
 	if (e == ERR_OK && peer->ngroups > FEALTY_GROUPS)
 		e = ERR_REQUEST;
 	if (e == ERR_OK && (se = calloc(1, sizeof(*se))) == NULL)
@@ -131,6 +217,7 @@ fealty_session_register(struct fealty_gateway *g,
 		e = gw_why_get(g->why, peer->device_number, decision->event,
 		    e, name);
 	}
+	decision->stale = e == ERR_OK && stale;
 	gw_refuse(decision, e, NULL);
 	return (se);
 }
@@ -141,7 +228,8 @@ fealty_session_unregister(struct fealty_gateway *g,
 {
 	struct gw_sessions *s = g->sessions;
 	struct fealty_session *se = *session;
-	bool mine = true;
+	bool mine = true, over = false;
+	struct batch told;
 
 	if (se == NULL)
 		return;
@@ -154,10 +242,14 @@ fealty_session_unregister(struct fealty_gateway *g,
 		/* the cutter still has it in hand and frees it */
 		se->forsaken = true;
 		mine = false;
-	} else
+	} else {
 		while (se->state == CLOSING)
 			pthread_cond_wait(&s->closed, &s->lock);
+		over = let_go(s, se, &told);
+	}
 	pthread_mutex_unlock(&s->lock);
+	if (over)
+		tell(g, &told);
 	if (mine)
 		free(se);
 }
@@ -181,7 +273,7 @@ verdict(struct fealty_gateway *g, struct fealty_session *se)
 /* Takes the dead ones of a bucket out of the table. */
 static void
 doom(struct fealty_gateway *g, struct fealty_session *first, uint64_t dn,
-    bool all, struct fealty_session ***last)
+    enum err all, struct fealty_session ***last)
 {
 	struct fealty_session *se, *next;
 
@@ -189,11 +281,13 @@ doom(struct fealty_gateway *g, struct fealty_session *first, uint64_t dn,
 		next = se->next;
 		if (dn != 0 && se->peer.device_number != dn)
 			continue;
-		se->why = all ? ERR_TOKEN_FLOOR : verdict(g, se);
+		se->why = all != ERR_OK ? all : verdict(g, se);
 		if (se->why == ERR_OK)
 			continue;
 		session_unlink(g->sessions, se);
 		se->state = DOOMED;
+		se->batch = g->sessions->newest;
+		g->sessions->batch[se->batch % BATCHES].live++;
 		**last = se;
 		*last = &se->doomed;
 	}
@@ -204,12 +298,15 @@ static void
 close_one(struct fealty_gateway *g, struct fealty_session *se)
 {
 	struct gw_sessions *s = g->sessions;
-	bool forsaken;
+	bool forsaken, over = false;
+	struct batch told;
 	name_t name;
 	enum err e;
 
 	pthread_mutex_lock(&s->lock);
-	if (!(forsaken = se->forsaken)) {
+	if ((forsaken = se->forsaken))
+		over = let_go(s, se, &told);
+	else {
 		se->state = CLOSING;
 		se->closer = pthread_self();
 	}
@@ -220,16 +317,19 @@ close_one(struct fealty_gateway *g, struct fealty_session *se)
 		se->close_session(se->arg, err_code(e), se->event);
 		pthread_mutex_lock(&s->lock);
 		se->state = CLOSED;
-		forsaken = se->forsaken;
+		if ((forsaken = se->forsaken))
+			over = let_go(s, se, &told);
 		pthread_cond_broadcast(&s->closed);
 		pthread_mutex_unlock(&s->lock);
 	}
+	if (over)
+		tell(g, &told);
 	if (forsaken)
 		free(se);
 }
 
-void
-gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all)
+static void
+cut(struct fealty_gateway *g, uint64_t dn, enum err all)
 {
 	struct gw_sessions *s = g->sessions;
 	struct fealty_session *first = NULL, **last = &first, *se;
@@ -245,4 +345,16 @@ gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all)
 		first = se->doomed;
 		close_one(g, se);
 	}
+}
+
+void
+gw_sessions_cut(struct fealty_gateway *g, uint64_t dn, bool all)
+{
+	cut(g, dn, all ? ERR_TOKEN_FLOOR : ERR_OK);
+}
+
+void
+gw_sessions_end(struct fealty_gateway *g, enum err why)
+{
+	cut(g, 0, why);
 }

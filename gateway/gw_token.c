@@ -13,7 +13,7 @@ verified(struct fealty_gateway *g, const char *token, size_t len,
 	struct token_rules r = {
 		.iss = g->issuer,
 		.aud = g->audience,
-		.now = clock_wall_s(g->clock),
+		.now = gw_wall_s(g),
 		.leeway = GW_LEEWAY,
 	};
 	enum err e;
@@ -87,9 +87,12 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	struct token_claims c;
 	struct claim cl;
 	name_t name;
+	bool stale;
 	enum err e;
 
-	if ((e = gw_fresh(g)) != ERR_OK)
+	e = gw_freshness(g, &stale);
+	d->staleness_ms = fealty_gateway_age(g);
+	if (e != ERR_OK)
 		return (e);
 	if (len > TOKEN_MAX)
 		return (ERR_TOKEN);
@@ -104,6 +107,10 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 		return (ERR_TOKEN_DEVICE);
 	gw_claim(&d->device, &cl);
 	e = revset_check(set, &cl, &d->event);
+	/* out of touch and open: what is newer than all we know is taken */
+	if (e == ERR_AHEAD && stale)
+		e = ERR_OK;
+	d->stale = e == ERR_OK && stale;
 	if (e != ERR_OK)
 		e = gw_why_get(g->why, c.dn, d->event, e, name);
 	return (e);
@@ -121,7 +128,7 @@ hope(struct fealty_gateway *g, enum err e, const char *token, size_t len)
 		return (1);
 	case ERR_TOKEN_KEY:
 		/* strangers make up keys: their tokens cost no requests */
-		if (gw_now(g) - atomic_load(&g->jwks_tried) < KEYS_MIN_MS ||
+		if (gw_tick() - atomic_load(&g->jwks_tried) < KEYS_MIN_MS ||
 		    !key_missing(g, token, len))
 			return (0);
 		feed_poke(g, true);
@@ -137,7 +144,7 @@ fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
     struct fealty_decision *d)
 {
 	struct detail why;
-	int64_t start = gw_now(g), deadline = start + (wait_ms < WAIT_MAX ?
+	int64_t start = gw_tick(), deadline = start + (wait_ms < WAIT_MAX ?
 	    wait_ms : WAIT_MAX);
 	uint64_t rounds;
 	enum err e;

@@ -87,11 +87,47 @@ struct fealty_options {
 	uint32_t failures_per_minute; /* after the burst; 60 */
 	fealty_log_fn *log;	     /* from any thread; must not block */
 	void *log_arg;
+	/* since 0.2: a size without them is taken too */
+	const char *enrolment_file; /* mode 0600; see below */
+	const char *state_file;	    /* NULL: nothing outlives a restart */
+	const char *state_key_file; /* 32 octets, mode 0600; NULL: from the
+				       credential */
+	const char *instance;	    /* this process, in receipts; NULL: made */
+	const struct fealty_clock *clock; /* for tests; NULL: the system's */
+	uint32_t when_stale;	    /* enum fealty_when_stale */
+	uint32_t stale_limit_ms;    /* FEALTY_STALE_OPEN: closed after all;
+				       600,000 */
+	uint32_t end_stale_sessions; /* not 0: when closed, sessions end too */
 };
+/*
+ * What happens when the authority has not been heard for max_stale_ms.
+ * CLOSED: everything is refused ("stale"). OPEN: what is known goes on to be
+ * enforced, the rest is accepted and marked stale, until stale_limit_ms. One
+ * gateway is of one audience, so this is a policy for an audience.
+ */
+enum fealty_when_stale { FEALTY_STALE_CLOSED, FEALTY_STALE_OPEN };
+/* Milliseconds; thread safe; arg is this struct's. */
+struct fealty_clock {
+	int64_t (*wall_ms)(void *arg);	    /* since 1970, UTC */
+	int64_t (*monotonic_ms)(void *arg); /* never goes back */
+	void *arg;
+};
+/*
+ * enrolment_file is what "authctl caller create --enrolment-out" wrote, and
+ * stands for urls, issuer, credential_file and, if it names one only,
+ * audience; each of them may still be given and then counts. With it every
+ * message of the authority is verified under the root key that it pins, and
+ * revocations are streamed. Without it they are polled, and what is heard is
+ * trusted because of TLS.
+ *
+ * state_file keeps, sealed, what a restart without network needs: position,
+ * floor, revocations, the key set, and when the authority was last heard.
+ */
 #define FEALTY_OPTIONS_INIT \
 	{ \
 		sizeof(struct fealty_options), NULL, 0, NULL, NULL, NULL, \
-		    NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL \
+		    NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, \
+		    NULL, NULL, NULL, NULL, NULL, 0, 0, 0 \
 	}
 
 /*
@@ -114,10 +150,17 @@ FEALTY_EXPORT void fealty_gateway_close(struct fealty_gateway **gateway);
  */
 FEALTY_EXPORT uint64_t fealty_gateway_position(
     const struct fealty_gateway *gateway);
-/* Milliseconds since the authority was last heard; UINT64_MAX: never. */
+/*
+ * The staleness in milliseconds: how long the authority has been silent, or
+ * how old its last heartbeat is by the wall clock, whichever is more.
+ * UINT64_MAX: it was never heard.
+ */
 FEALTY_EXPORT uint64_t fealty_gateway_age(
     const struct fealty_gateway *gateway);
-/* 1 when keys, tokens and revocations are at hand and fresh, else 0. */
+/*
+ * 1 when keys, tokens and revocations are at hand and fresh (or stale, and
+ * the policy is open), else 0.
+ */
 FEALTY_EXPORT int fealty_gateway_ready(const struct fealty_gateway *gateway);
 
 /* ---- who a device is ------------------------------------------------ */
@@ -147,6 +190,8 @@ struct fealty_decision {
 	char scope[FEALTY_SCOPE];
 	int64_t expires; /* unix seconds */
 	uint64_t event;	 /* position of the event that killed it, or 0 */
+	uint64_t staleness_ms; /* as of fealty_gateway_age */
+	int stale; /* accepted though the authority is out of touch */
 };
 /*
  * Whether an access token is good here and now: signature, time, audience,
@@ -229,7 +274,9 @@ FEALTY_EXPORT int fealty_tls_peer(const SSL *ssl, struct fealty_device *peer);
 /*
  * An event names the session's device: end the session. Called once, from a
  * thread of the library, without a lock held; it must not block. It may come
- * before fealty_session_register has returned.
+ * before fealty_session_register has returned. The authority is sent a
+ * receipt for the event once every session it ended has been unregistered:
+ * do so as soon as the connection is closed, not earlier.
  */
 typedef void fealty_close_fn(void *arg, const char *code,
     uint64_t position);

@@ -1,0 +1,137 @@
+#include <string.h>
+#include "gateway/gw_int.h"
+
+/*
+ * The feed's signed messages, verified before anything else is made of them,
+ * whoever brought them. On one thread, the follower's.
+ */
+
+static void
+refused(struct fealty_gateway *g, const char *what, enum err e,
+    const struct detail *d)
+{
+	gw_note(g, FEALTY_WARNING, what, e, d->text);
+	/* a key that is new comes with a new set, and only so */
+	if (e == ERR_TOKEN_KEY)
+		feed_poke(g, true);
+}
+
+/* From the first event that is not known yet. */
+static enum err
+apply_rest(struct fealty_gateway *g, const struct set_run *r)
+{
+	uint64_t pos = revset_position(atomic_load(&g->set));
+	size_t i = 0;
+
+	while (i < r->n && r->events[i].pos <= pos)
+		i++;
+	return (gw_apply(g, r->events + i, r->n - i));
+}
+
+enum err
+follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
+    int64_t heard_us)
+{
+	struct set_run r = {.n = 0};
+	struct detail d = {""};
+	enum err e;
+
+	pthread_rwlock_rdlock(&g->keys_lock);
+	e = g->feed_keys == NULL ? ERR_NOT_READY :
+	    set_verify(g->feed_keys, g->issuer, text, len, &r, &d);
+	pthread_rwlock_unlock(&g->keys_lock);
+	if (e != ERR_OK) {
+		refused(g, "events refused", e, &d);
+		return (e);
+	}
+	/* a run begins right behind what is known, or something is missing */
+	if (r.after > revset_position(atomic_load(&g->set)))
+		e = ERR_AHEAD;
+	else if ((e = apply_rest(g, &r)) == ERR_OK) {
+		gw_publish(g, heard_us);
+		follow_settle(g);
+	}
+	set_run_free(&r);
+	return (e);
+}
+
+/* h counts: all events up to its head were enforced at tick then_ms. */
+static void
+count(struct fealty_gateway *g, const struct heartbeat *h, int64_t then_ms)
+{
+	int64_t since = gw_tick() - then_ms;
+
+	revset_advance(atomic_load(&g->set), h->head, h->floor);
+	atomic_store(&g->beat_ms, h->time_ms);
+	atomic_store(&g->heard, gw_now(g) - (since > 0 ? since : 0));
+	g->follow->behind = 0;
+	g->follow->waiting.time_ms = 0;
+}
+
+void
+follow_settle(struct fealty_gateway *g)
+{
+	struct follow *f = g->follow;
+
+	if (f->waiting.time_ms != 0 &&
+	    f->waiting.head <= revset_position(atomic_load(&g->set)))
+		count(g, &f->waiting, f->waiting_at);
+}
+
+static enum err
+take(struct fealty_gateway *g, const struct heartbeat *h)
+{
+	struct follow *f = g->follow;
+	uint64_t pos = revset_position(atomic_load(&g->set));
+
+	if (h->floor > pos) {
+		atomic_store(&g->heard, -1);
+		gw_below_floor(g, h->floor);
+		f->snapshot = true;
+		return (ERR_AHEAD);
+	}
+	/* of one that knows less than we do: says nothing about now */
+	if (h->head < pos)
+		return (ERR_OK);
+	if (h->head == pos) {
+		count(g, h, gw_tick());
+		return (ERR_OK);
+	}
+	f->waiting = *h;
+	f->waiting_at = gw_tick();
+	if (f->behind == 0)
+		f->behind = f->waiting_at;
+	return (ERR_OK);
+}
+
+enum err
+follow_beat_text(struct fealty_gateway *g, const char *text, size_t len)
+{
+	struct follow *f = g->follow;
+	struct heartbeat h;
+	struct detail d = {""};
+	enum err e;
+
+	pthread_rwlock_rdlock(&g->keys_lock);
+	e = g->feed_keys == NULL ? ERR_NOT_READY :
+	    heartbeat_verify(g->feed_keys, g->issuer, text, len, &h, &d);
+	pthread_rwlock_unlock(&g->keys_lock);
+	if (e != ERR_OK) {
+		refused(g, "heartbeat refused", e, &d);
+		return (e);
+	}
+	/* heard before, or older: nothing new */
+	if (h.time_ms <= f->beat.time_ms)
+		return (ERR_OK);
+	/* the highest head is what a rewound authority has to be shown */
+	if (len < sizeof(f->beat_text) && h.head >= f->beat.head) {
+		pthread_mutex_lock(&f->beat_lock);
+		memcpy(f->beat_text, text, len);
+		f->beat_text[len] = '\0';
+		pthread_mutex_unlock(&f->beat_lock);
+	}
+	f->beat.time_ms = h.time_ms;
+	if (h.head > f->beat.head)
+		f->beat.head = h.head;
+	return (take(g, &h));
+}
