@@ -1,5 +1,9 @@
 #include "lib/base/b64url.h"
 
+#include <string.h>
+
+#include "lib/base/secret.h"
+
 /* No table look-ups by a secret index: every octet costs the same. */
 
 /* All ones when lo <= c <= hi, else 0. */
@@ -9,92 +13,146 @@ in_range(unsigned c, unsigned lo, unsigned hi)
 	return (((c - lo) | (hi - c)) >> 31) - 1U;
 }
 
-static char
-enc6(unsigned v)
-{
-	unsigned c;
+/*
+ * Whole blocks: a loop of a fixed number of octets, each a sum of masks,
+ * which the compiler turns into vector code.
+ */
+#define BLOCK 64
 
-	c = in_range(v, 0, 25) & (v + 'A');
-	c |= in_range(v, 26, 51) & (v - 26 + 'a');
-	c |= in_range(v, 52, 61) & (v - 52 + '0');
-	c |= in_range(v, 62, 62) & '-';
-	c |= in_range(v, 63, 63) & '_';
-	return (char)(c & 0xff);
+/* 255 when lo <= c, and when lo <= c <= hi; else 0. */
+#define FROM(c, lo) ((unsigned char)-((c) >= (lo)))
+#define WITHIN(c, lo, hi) \
+	((unsigned char)-(((c) >= (lo)) & ((c) <= (hi))))
+
+static inline unsigned char
+enc6(unsigned char v)
+{
+	unsigned char c = (unsigned char)(v + 'A');
+
+	c = (unsigned char)(c + (FROM(v, 26) & ('a' - 'A' - 26)));
+	c = (unsigned char)(c + (FROM(v, 52) & ('0' - 'a' - 26)));
+	c = (unsigned char)(c + (FROM(v, 62) & ('-' - '0' - 10)));
+	return (unsigned char)(c + (FROM(v, 63) & ('_' - '-' - 1)));
 }
 
-/* The six bits of c; bit 6 and up set when c is not of the alphabet. */
-static unsigned
-dec6(unsigned char ch)
+/* The six bits of c; bit 6 set when c is not of the alphabet. */
+static inline unsigned char
+dec6(unsigned char c)
 {
-	unsigned c = ch, v = 0, ok = 0, m;
+	unsigned char az = WITHIN(c, 'a', 'z'), d = WITHIN(c, '0', '9');
+	unsigned char AZ = WITHIN(c, 'A', 'Z'), v;
+	unsigned char minus = WITHIN(c, '-', '-'), low = WITHIN(c, '_', '_');
 
-	m = in_range(c, 'A', 'Z');
-	v |= m & (c - 'A');
-	ok |= m;
-	m = in_range(c, 'a', 'z');
-	v |= m & (c - 'a' + 26);
-	ok |= m;
-	m = in_range(c, '0', '9');
-	v |= m & (c - '0' + 52);
-	ok |= m;
-	m = in_range(c, '-', '-');
-	v |= m & 62;
-	ok |= m;
-	m = in_range(c, '_', '_');
-	v |= m & 63;
-	ok |= m;
-	return v | (~ok & 0x40);
+	v = AZ & (unsigned char)(c - 'A');
+	v |= az & (unsigned char)(c - 'a' + 26);
+	v |= d & (unsigned char)(c - '0' + 52);
+	v |= (unsigned char)((minus & 62) | (low & 63));
+	return v | (0x40 & (unsigned char)~(AZ | az | d | minus | low));
+}
+
+static void
+encode_block(unsigned char v[BLOCK])
+{
+	int i;
+
+	for (i = 0; i < BLOCK; i++)
+		v[i] = enc6(v[i]);
+}
+
+static void
+decode_block(unsigned char v[BLOCK])
+{
+	int i;
+
+	for (i = 0; i < BLOCK; i++)
+		v[i] = dec6(v[i]);
+}
+
+/* At most 48 octets as six-bit values, then as text; how many characters. */
+static size_t
+encode_some(const unsigned char *s, size_t len, char *out)
+{
+	unsigned char v[BLOCK] = {0};
+	size_t n = B64URL_LEN(len), i, k = 0;
+	unsigned acc;
+
+	for (i = 0; i < len; i += 3, k += 4) {
+		acc = (unsigned)s[i] << 16;
+		acc |= i + 1 < len ? (unsigned)s[i + 1] << 8 : 0;
+		acc |= i + 2 < len ? s[i + 2] : 0;
+		v[k] = (unsigned char)(acc >> 18);
+		v[k + 1] = acc >> 12 & 63;
+		v[k + 2] = acc >> 6 & 63;
+		v[k + 3] = acc & 63;
+	}
+	encode_block(v);
+	memcpy(out, v, n);
+	wipe(v, sizeof(v));
+	return n;
 }
 
 void
 b64url_encode(const void *p, size_t len, char *out)
 {
 	const unsigned char *s = p;
-	unsigned v;
-	size_t i;
+	size_t n;
 
-	for (i = 0; i + 2 < len; i += 3) {
-		v = (unsigned)s[i] << 16 | (unsigned)s[i + 1] << 8 | s[i + 2];
-		*out++ = enc6(v >> 18);
-		*out++ = enc6(v >> 12 & 63);
-		*out++ = enc6(v >> 6 & 63);
-		*out++ = enc6(v & 63);
-	}
-	if (len - i == 1) {
-		v = (unsigned)s[i] << 16;
-		*out++ = enc6(v >> 18);
-		*out++ = enc6(v >> 12 & 63);
-	} else if (len - i == 2) {
-		v = (unsigned)s[i] << 16 | (unsigned)s[i + 1] << 8;
-		*out++ = enc6(v >> 18);
-		*out++ = enc6(v >> 12 & 63);
-		*out++ = enc6(v >> 6 & 63);
+	for (; len > 0; s += n, len -= n) {
+		n = len < BLOCK / 4 * 3 ? len : BLOCK / 4 * 3;
+		out += encode_some(s, n, out);
 	}
 	*out = '\0';
+}
+
+/* At most 64 characters; how many octets. *bad gets what is not zero of. */
+static size_t
+decode_some(const unsigned char *s, size_t len, unsigned char *out,
+    unsigned *bad)
+{
+	unsigned char v[BLOCK];
+	size_t n = 0, i;
+	unsigned acc;
+
+	memset(v, 'A', sizeof(v));
+	memcpy(v, s, len);
+	decode_block(v);
+	for (i = 0; i < BLOCK; i++)
+		*bad |= v[i] & 0x40U;
+	for (i = 0; i + 4 <= len; i += 4) {
+		acc = (v[i] & 63U) << 18 | (v[i + 1] & 63U) << 12 |
+		    (v[i + 2] & 63U) << 6 | (v[i + 3] & 63U);
+		out[n++] = (unsigned char)(acc >> 16);
+		out[n++] = acc >> 8 & 0xff;
+		out[n++] = acc & 0xff;
+	}
+	/* The bits that are left over must be zero: one text per value. */
+	if (len - i >= 2) {
+		out[n++] = (unsigned char)((v[i] << 2 | v[i + 1] >> 4) &
+		    0xff);
+		*bad |= len - i == 2 ? v[i + 1] & 15U : v[i + 2] & 3U;
+	}
+	if (len - i == 3)
+		out[n++] = (unsigned char)((v[i + 1] << 4 | v[i + 2] >> 2) &
+		    0xff);
+	wipe(v, sizeof(v));
+	return n;
 }
 
 enum err
 b64url_decode(const char *s, size_t len, void *out, size_t *outlen)
 {
+	const unsigned char *in = (const unsigned char *)s;
 	unsigned char *o = out;
-	size_t need, i, n = 0;
-	unsigned acc = 0, bits = 0, bad = 0, v;
+	size_t need, k, n = 0;
+	unsigned bad = 0;
 
 	need = len / 4 * 3 + (len % 4 == 0 ? 0 : len % 4 - 1);
 	if (len % 4 == 1 || need > *outlen)
 		return ERR_REQUEST;
-	for (i = 0; i < len; i++) {
-		v = dec6((unsigned char)s[i]);
-		bad |= v >> 6;
-		acc = (acc << 6 | (v & 63)) & 0xfff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			o[n++] = (unsigned char)(acc >> bits & 0xff);
-		}
+	for (; len > 0; in += k, len -= k) {
+		k = len < BLOCK ? len : BLOCK;
+		n += decode_some(in, k, o + n, &bad);
 	}
-	/* The bits that are left over must be zero: one text per value. */
-	bad |= acc & ((1U << bits) - 1);
 	if (bad != 0)
 		return ERR_REQUEST;
 	*outlen = n;
