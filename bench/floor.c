@@ -113,7 +113,11 @@ handle(void *cls, struct MHD_Connection *c, const char *url, const char *method,
 	    answer.len, answer.p, MHD_RESPMEM_PERSISTENT);
 	if (r == NULL)
 		return MHD_NO;
+	/* The same head, too. */
+	(void)MHD_add_response_header(r, "X-Request-Id",
+	    "0123456789abcdef-1");
 	(void)MHD_add_response_header(r, "Content-Type", "application/json");
+	(void)MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
 	(void)MHD_add_response_header(r, "Cache-Control", "no-store");
 	q = MHD_queue_response(c, status, r);
 	MHD_destroy_response(r);

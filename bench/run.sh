@@ -37,7 +37,7 @@ done
 if [ -n "$smoke" ]; then
 	rounds=1 time=1s devices=4 connections=16 nassert=400 ntokens=400
 else
-	rounds=3 time=5s devices=64 connections=64 nassert=120000
+	rounds=5 time=5s devices=64 connections=64 nassert=120000
 	ntokens=100000
 fi
 
