@@ -109,6 +109,7 @@ struct core_tenant {
 	pthread_mutex_t follow;
 	uint64_t last_event; /* applied; 0: none. Of the holder of follow */
 	int64_t last_beat;   /* the follower's; monotonic ms */
+	uint64_t known; /* the follower's: position before it read heads */
 	_Atomic uint64_t lost; /* as of struct tenant_head */
 	/*
 	 * Up to where the follower is about to empty the caches; ahead of

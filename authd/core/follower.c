@@ -78,6 +78,56 @@ stopping(struct follower *f)
 }
 
 static enum err
+set_lost(struct store *st, uint32_t tenant, uint64_t head)
+{
+	enum err e;
+
+	e = store_begin(st, tenant, STORE_WRITE);
+	if (e != ERR_OK)
+		return e;
+	e = store_lost_set(st, head);
+	if (e == ERR_OK)
+		e = store_commit(st);
+	if (e != ERR_OK)
+		store_rollback(st);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/*
+ * A database that has gone back behind what was read of it before is not
+ * the one it was: nothing is issued until it is recovered.
+ */
+static enum err
+check_head(struct store *st, struct core_tenant *t,
+    const struct tenant_head *h)
+{
+	if (h->pos >= t->known || h->lost != 0) {
+		atomic_store(&t->lost, h->lost);
+		return ERR_OK;
+	}
+	if (atomic_exchange(&t->lost, t->known) == 0)
+		log_line(LOG_ERROR_, "the database has lost events: nothing "
+		    "is issued until authctl recover",
+		    F_STR("tenant", t->name), F_INT("head", h->pos),
+		    F_INT("known", t->known));
+	return set_lost(st, t->number, t->known);
+}
+
+/* Positions known before the heads are read: no head may be behind. */
+static void
+note_positions(struct core *c)
+{
+	struct core_tenant *t;
+	size_t i;
+
+	for (i = 0; i < TENANT_BUCKETS; i++) {
+		t = atomic_load(&c->tenants.by_number[i]);
+		for (; t != NULL; t = t->next_number)
+			t->known = revset_position(t->revset);
+	}
+}
+
+static enum err
 follow_one(struct core *c, struct store *st, const struct tenant_head *h)
 {
 	struct core_tenant *t;
@@ -87,8 +137,9 @@ follow_one(struct core *c, struct store *st, const struct tenant_head *h)
 		return ERR_OK;
 	t = tenant_by_number(c, h->tenant);
 	if (t != NULL) {
-		atomic_store(&t->lost, h->lost);
-		return tenant_follow(c, st, t, h->pos, h->floor);
+		e = check_head(st, t, h);
+		return e != ERR_OK ? e :
+		    tenant_follow(c, st, t, h->pos, h->floor);
 	}
 	e = tenant_load(c, st, h);
 	if (e == ERR_OK || err_retryable(e))
@@ -106,6 +157,7 @@ follow_all(struct core *c, struct store *st)
 	size_t i, n = 0;
 	enum err e;
 
+	note_positions(c);
 	e = store_heads(st, &heads, &n);
 	for (i = 0; e == ERR_OK && i < n; i++)
 		e = follow_one(c, st, &heads[i]);

@@ -204,6 +204,31 @@ import(struct txn *tx, struct recovering *r, uint64_t head)
 	return e;
 }
 
+/*
+ * What was appended here since the loss has positions that readers believe
+ * to know already: all that is not yet below the floor is told once more.
+ */
+static enum err
+repeat(struct txn *tx, uint64_t floor, uint64_t head)
+{
+	struct event *rows = calloc(CORE_PAGE, sizeof(*rows));
+	uint64_t after = floor;
+	size_t i, n = CORE_PAGE;
+	enum err e = rows == NULL ? ERR_NOMEM : ERR_OK;
+
+	while (e == ERR_OK && n == CORE_PAGE && after < head) {
+		n = 0;
+		e = store_event_list(tx->st, after, CORE_PAGE, rows, &n);
+		for (i = 0; e == ERR_OK && i < n; i++) {
+			after = rows[i].pos;
+			if (after <= head)
+				e = txn_event(tx, &rows[i]);
+		}
+	}
+	free(rows);
+	return e;
+}
+
 static uint64_t
 next_generation(const struct recovering *r, uint64_t head)
 {
@@ -240,6 +265,8 @@ recover_txn(struct txn *tx)
 		e = import(tx, r, head);
 	for (i = 0; e == ERR_OK && i < r->n && r->events[i].pos <= head; i++)
 		e = again(tx, &r->events[i], &r->imported);
+	if (e == ERR_OK)
+		e = repeat(tx, floor, head);
 	if (e == ERR_OK)
 		e = txn_event(tx, &r->cut);
 	(void)snprintf(tx->note, sizeof(tx->note), "head %llu, seen %llu, "
