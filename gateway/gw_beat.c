@@ -28,6 +28,22 @@ apply_rest(struct fealty_gateway *g, const struct set_run *r)
 	return (gw_apply(g, r->events + i, r->n - i));
 }
 
+/*
+ * Whether nothing lies between what is known and the run: it begins at or
+ * before the next position, or names the newest event known as the one
+ * before it (a new generation). A run that says there was none before it is
+ * believed only where none was seen.
+ */
+static bool
+continues(struct fealty_gateway *g, const struct set_run *r)
+{
+	const uint64_t seq = (UINT64_C(1) << POS_GENERATION_SHIFT) - 1;
+	uint64_t pos = revset_position(atomic_load(&g->set));
+
+	return (r->events[0].pos <= pos + 1 || r->after == pos ||
+	    (r->after == 0 && (pos & seq) == 0));
+}
+
 enum err
 follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
     int64_t heard_us)
@@ -44,9 +60,8 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 		refused(g, "events refused", e, &d);
 		return (e);
 	}
-	/* a run begins right behind what is known, or something is missing */
-	if (r.after > revset_position(atomic_load(&g->set)))
-		e = ERR_AHEAD;
+	if (!continues(g, &r))
+		e = ERR_AHEAD; /* something is missing */
 	else if ((e = apply_rest(g, &r)) == ERR_OK) {
 		gw_publish(g, heard_us);
 		follow_settle(g);
@@ -64,6 +79,7 @@ count(struct fealty_gateway *g, const struct heartbeat *h, int64_t then_ms)
 	revset_advance(atomic_load(&g->set), h->head, h->floor);
 	atomic_store(&g->beat_ms, h->time_ms);
 	atomic_store(&g->heard, gw_now(g) - (since > 0 ? since : 0));
+	g->follow->base = h->head;
 	g->follow->behind = 0;
 	g->follow->waiting.time_ms = 0;
 }
@@ -84,7 +100,8 @@ take(struct fealty_gateway *g, const struct heartbeat *h)
 	struct follow *f = g->follow;
 	uint64_t pos = revset_position(atomic_load(&g->set));
 
-	if (h->floor > pos) {
+	/* also when events have come since: others of then may be gone */
+	if (h->floor > f->base) {
 		atomic_store(&g->heard, -1);
 		gw_below_floor(g, h->floor);
 		f->snapshot = true;

@@ -278,6 +278,7 @@ struct follow {
 	unsigned gaps;	  /* since something was right */
 	unsigned failures;
 	int64_t spoke_at, next_try, next_poll, next_expiry; /* tick ms */
+	uint64_t base; /* where we were at the head the last time; 0: never */
 	int64_t behind; /* tick ms since when; 0: not */
 	struct heartbeat beat, waiting; /* newest; one beyond our position */
 	int64_t waiting_at;

@@ -143,10 +143,10 @@ static enum err
 put_in_place(struct fealty_gateway *g, struct whole *w, int64_t heard_us)
 {
 	struct revset *set = atomic_load(&g->set);
-	uint64_t pos = revset_position(set);
+	struct follow *f = g->follow;
 	enum err e;
 
-	if (pos != 0 && pos < w->floor) {
+	if (f->base != 0 && f->base < w->floor) {
 		atomic_store(&g->heard, -1);
 		gw_below_floor(g, w->floor);
 	}
@@ -158,6 +158,7 @@ put_in_place(struct fealty_gateway *g, struct whole *w, int64_t heard_us)
 	gw_cache_purge(g->cache, set, 0);
 	gw_sessions_cut(g, 0, false);
 	gw_publish(g, heard_us);
+	f->base = revset_position(set);
 	follow_settle(g);
 	return (ERR_OK);
 }

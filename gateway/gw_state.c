@@ -292,6 +292,7 @@ restore(struct fealty_gateway *g, const struct buf *plain)
 	memcpy(f->beat_text, p, h.beat_len);
 	atomic_store(&g->tenant, tenant);
 	atomic_store(&g->set, set);
+	f->base = revset_position(set);
 	f->snapshot = false;
 	restore_time(g, &h);
 	gw_publish(g, gw_tick_us());
