@@ -226,6 +226,8 @@ step_read_back(struct burn *b)
 	struct secret back = {0};
 	enum err e;
 
+	if ((target_can(b->target) & TARGET_READS) == 0)
+		return ERR_OK; /* the record stays what was sent, if any */
 	e = target_read(b->target, b->unit.device_id, &back, &b->detail);
 	if (e != ERR_OK)
 		goto out;
@@ -245,7 +247,7 @@ out:
 
 /* With the very code a device runs. */
 static enum err
-step_prove(struct burn *b)
+compute_answer(struct burn *b)
 {
 	struct fealty_record r;
 	name_t device_id;
@@ -267,6 +269,31 @@ step_prove(struct burn *b)
 		e = ERR_OK;
 out:
 	fealty_wipe(&r, sizeof(r));
+	return e;
+}
+
+/*
+ * Where the device itself answers, its answer is held against the record as
+ * long as that is in hand, and by the authority in any case.
+ */
+static enum err
+step_prove(struct burn *b)
+{
+	unsigned char answer[32];
+	enum err e;
+
+	if ((target_can(b->target) & TARGET_PROVES) == 0)
+		return compute_answer(b);
+	e = target_prove(b->target, b->unit.device_id, b->unit.challenge,
+			 answer, &b->detail);
+	if (e == ERR_OK && b->record.len > 0) {
+		e = compute_answer(b);
+		if (e == ERR_OK && !ct_equal(answer, b->answer, sizeof(answer)))
+			e = ERR_PROOF;
+	}
+	if (e == ERR_OK)
+		memcpy(b->answer, answer, sizeof(answer));
+	wipe(answer, sizeof(answer));
 	return e;
 }
 
@@ -411,10 +438,14 @@ last_step(struct burn *b)
 static enum err
 resume(struct burn *b, int last)
 {
+	unsigned can = target_can(b->target);
 	enum err e;
 
 	b->resumed = 1;
-	if (last < CONFIRM)
+	b->step = steps[CONFIRM].name;
+	if (can == 0) /* nothing but the authority can tell */
+		return look_up(b);
+	if (last < CONFIRM || (can & TARGET_PROVES) != 0)
 		return run_steps(b, READ_BACK, CONFIRM);
 	b->step = steps[READ_BACK].name;
 	e = step_read_back(b);

@@ -21,7 +21,7 @@ static const struct opt options[] = {
      AT(order), 0, NULL},
     {"serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
      AT(serial), 0, NULL},
-    {"target", 't', OPT_STRING, "KIND:WHERE", "what to burn into: file:DIR",
+    {"target", 't', OPT_STRING, "KIND:WHERE", "what to burn into; provision-tool targets lists the kinds",
      AT(target), 0, NULL},
     {"url", 'u', OPT_STRING, "URL", "the authority's base URL", AT(url), 0,
      NULL},
@@ -204,7 +204,7 @@ cmd_burn(int argc, char **argv)
 	if (o.help) {
 		(void)printf(
 		    "usage: provision-tool burn --order ORDER "
-		    "--serial SERIAL --target file:DIR [OPTION]...\n\n");
+		    "--serial SERIAL --target KIND:WHERE [OPTION]...\n\n");
 		opt_help(options, NOPTIONS);
 		return DONE;
 	}

@@ -6,6 +6,7 @@
 #include "lib/base/opt.h"
 #include "lib/wire/record.h"
 #include "provision-tool/cmd.h"
+#include "provision-tool/form.h"
 
 struct show_opts {
 	int help, json;
@@ -54,13 +55,15 @@ print_json(const struct record *r)
 static enum err
 read_record(const char *path, struct record *r, struct detail *d)
 {
-	struct secret octets = {0};
+	struct secret octets = {0}, record = {0};
 	enum err e;
 
-	e = file_read_secret(path, RECORD_MAX, &octets);
+	e = file_read_secret(path, FORM_MAX, &octets);
 	switch (e) {
 	case ERR_OK:
-		e = record_decode(octets.p, octets.len, r, d);
+		e = form_decode(form_detect(&octets), &octets, &record, d);
+		if (e == ERR_OK)
+			e = record_decode(record.p, record.len, r, d);
 		break;
 	case ERR_CONFIG:
 		detail_set(d, "others may read it (chmod 600), or no file");
@@ -73,6 +76,7 @@ read_record(const char *path, struct record *r, struct detail *d)
 		break;
 	}
 	secret_free(&octets);
+	secret_free(&record);
 	return e;
 }
 

@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"burn", cmd_burn, "give a unit its identity"},
     {"show", cmd_show, "print an identity record without its key"},
+    {"targets", cmd_targets, "list what an identity can be burned into"},
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -16,12 +16,14 @@ struct target {
 	char name[JOURNAL_TARGET_MAX + 1];
 };
 
+#define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
+
 static const struct target_ops *
 find_kind(const char *spec, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (i = 0; i < NKINDS; i++) {
 		if (strlen(kinds[i]->kind) == len &&
 		    memcmp(kinds[i]->kind, spec, len) == 0)
 			return kinds[i];
@@ -43,7 +45,8 @@ target_open(const char *spec, struct target **out, struct detail *d)
 	if (colon != NULL)
 		t->ops = find_kind(spec, (size_t)(colon - spec));
 	if (t->ops == NULL) {
-		detail_set(d, "unknown kind of target; use file:DIR");
+		detail_set(d, "unknown kind of target; "
+			      "provision-tool targets lists them");
 		goto out;
 	}
 	if ((e = t->ops->open(colon + 1, &t->state, d)) != ERR_OK)
@@ -69,9 +72,23 @@ target_name(const struct target *t)
 	return t->name;
 }
 
+const struct target_ops *
+target_kind(size_t i)
+{
+	return i < NKINDS ? kinds[i] : NULL;
+}
+
+unsigned
+target_can(const struct target *t)
+{
+	return t->ops->can == NULL ? TARGET_READS : t->ops->can(t->state);
+}
+
 enum proof
 target_proof(const struct target *t)
 {
+	if ((target_can(t) & TARGET_PROVES) != 0)
+		return PROOF_DEVICE;
 	return t->ops->proof;
 }
 
@@ -87,6 +104,16 @@ target_read(struct target *t, const char *device_id, struct secret *record,
 	    struct detail *d)
 {
 	return t->ops->read(t->state, device_id, record, d);
+}
+
+enum err
+target_prove(struct target *t, const char *device_id,
+	     const unsigned char challenge[CHALLENGE_LEN],
+	     unsigned char answer[32], struct detail *d)
+{
+	if (t->ops->prove == NULL)
+		return ERR_INTERNAL;
+	return t->ops->prove(t->state, device_id, challenge, answer, d);
 }
 
 void

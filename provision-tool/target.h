@@ -7,13 +7,17 @@
 /*
  * Where an identity record is burned. A kind of target is one table of
  * functions in a file of its own; targets are named KIND:REST on the command
- * line.
+ * line (docs/targets.md).
  */
 struct target;
 
+#define TARGET_READS 1	/* what was written can be read back */
+#define TARGET_PROVES 2 /* the device itself answers the challenge */
+
 struct target_ops {
 	const char *kind;
-	const char *rest; /* what stands for REST in the help */
+	const char *rest;  /* what stands for REST in the help */
+	const char *about; /* one line for the help */
 	/* d says what is wrong with rest, or why it cannot be used */
 	enum err (*open)(const char *rest, void **state, struct detail *d);
 	/* canonical REST, the same for the same place; lives with state */
@@ -24,20 +28,33 @@ struct target_ops {
 	/* what the place holds now; ERR_NOT_FOUND when nothing */
 	enum err (*read)(void *state, const char *device_id,
 			 struct secret *record, struct detail *d);
+	/* the device's answer to the challenge; NULL where no device can */
+	enum err (*prove)(void *state, const char *device_id,
+			  const unsigned char challenge[CHALLENGE_LEN],
+			  unsigned char answer[32], struct detail *d);
+	/* TARGET_READS and TARGET_PROVES; NULL: TARGET_READS */
+	unsigned (*can)(const void *state);
 	void (*close)(void *state);
 	enum proof proof; /* what a proof over what is read back shows */
 };
-extern const struct target_ops target_file; /* file:DIR */
+extern const struct target_ops target_file;
 
 /* ERR_REQUEST for an unknown kind. */
 enum err target_open(const char *spec, struct target **out,
 		     struct detail *d) MUST_CHECK;
+/* The kinds there are, for the help; NULL behind the last. */
+const struct target_ops *target_kind(size_t i);
 const char *target_name(const struct target *t); /* "file:/abs/dir" */
+unsigned target_can(const struct target *t);
 enum proof target_proof(const struct target *t);
 enum err target_write(struct target *t, const char *device_id,
 		      const struct secret *record, struct detail *d) MUST_CHECK;
 enum err target_read(struct target *t, const char *device_id,
 		     struct secret *record, struct detail *d) MUST_CHECK;
+/* Only where target_can says TARGET_PROVES. */
+enum err target_prove(struct target *t, const char *device_id,
+		      const unsigned char challenge[CHALLENGE_LEN],
+		      unsigned char answer[32], struct detail *d) MUST_CHECK;
 void target_close(struct target **t);
 
 #endif

@@ -1,0 +1,24 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "provision-tool/cmd.h"
+#include "provision-tool/target.h"
+
+int
+cmd_targets(int argc, char **argv)
+{
+	const struct target_ops *ops;
+	size_t i;
+
+	if (argc > 1) {
+		int help = strcmp(argv[1], "--help") == 0;
+
+		(void)fprintf(help ? stdout : stderr,
+			      "usage: provision-tool targets\n");
+		return help ? DONE : USAGE;
+	}
+	for (i = 0; (ops = target_kind(i)) != NULL; i++)
+		(void)printf("%s:%s\n    %s\n", ops->kind, ops->rest,
+			     ops->about);
+	return DONE;
+}

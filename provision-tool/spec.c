@@ -1,0 +1,127 @@
+#include "provision-tool/spec.h"
+
+#include <string.h>
+
+#include "lib/base/parse.h"
+#include "lib/model/names.h"
+
+#define PLACE "{device_id}"
+
+/* Ends the part at s, its "\," made commas; what follows, or NULL. */
+static char *
+cut(char *s)
+{
+	char *to = s;
+
+	for (; *s != '\0' && *s != ','; s++) {
+		if (s[0] == '\\' && s[1] == ',')
+			s++;
+		*to++ = *s;
+	}
+	s = *s == ',' ? s + 1 : NULL;
+	*to = '\0';
+	return s;
+}
+
+static struct spec_opt *
+find(struct spec_opt *opts, size_t n, const char *name, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (strlen(opts[i].name) == len &&
+		    memcmp(opts[i].name, name, len) == 0)
+			return &opts[i];
+	}
+	return NULL;
+}
+
+enum err
+spec_split(char *s, struct spec_opt *opts, size_t n, struct detail *d)
+{
+	struct spec_opt *o;
+	char *part, *value, *next;
+
+	for (part = cut(s); part != NULL; part = next) {
+		next = cut(part);
+		value = strchr(part, '=');
+		o = value == NULL
+			? NULL
+			: find(opts, n, part, (size_t)(value - part));
+		if (o == NULL) {
+			detail_set(d, "unknown option \"%.60s\" (a comma that "
+				      "is no option's is written \"\\,\")",
+				   part);
+			return ERR_REQUEST;
+		}
+		if (o->value != NULL) {
+			detail_set(d, "%s= is given twice", o->name);
+			return ERR_REQUEST;
+		}
+		o->value = value + 1;
+	}
+	return ERR_OK;
+}
+
+static int
+hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef", *at;
+
+	if (c >= 'A' && c <= 'F')
+		c = (char)(c - 'A' + 'a');
+	at = c == '\0' ? NULL : strchr(digits, c);
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+enum err
+spec_number(const char *s, uint64_t max, uint64_t *out)
+{
+	uint64_t n = 0;
+	int digit;
+
+	if (s[0] != '0' || (s[1] != 'x' && s[1] != 'X'))
+		return parse_u64(s, max, out);
+	if (strlen(s) < 3 || strlen(s) > 18)
+		return ERR_REQUEST;
+	for (s += 2; *s != '\0'; s++) {
+		if ((digit = hex_digit(*s)) < 0)
+			return ERR_REQUEST;
+		n = n << 4 | (uint64_t)digit;
+	}
+	if (n > max)
+		return ERR_REQUEST;
+	*out = n;
+	return ERR_OK;
+}
+
+enum err
+spec_path(const char *pattern, const char *device_id, char *out, size_t size,
+	  struct detail *d)
+{
+	const char *part;
+	size_t len, used = 0;
+
+	if (!name_is_device_id(device_id)) {
+		detail_set(d, "not a device_id");
+		return ERR_NAME;
+	}
+	while (*pattern != '\0') {
+		part = pattern;
+		len = 1;
+		if (strncmp(pattern, PLACE, strlen(PLACE)) == 0) {
+			part = device_id;
+			len = strlen(device_id);
+			pattern += strlen(PLACE) - 1;
+		}
+		pattern++;
+		if (used + len >= size) {
+			detail_set(d, "the path is too long");
+			return ERR_NAME;
+		}
+		memcpy(out + used, part, len);
+		used += len;
+	}
+	out[used] = '\0';
+	return ERR_OK;
+}
