@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FIRST ((UINT64_C(1) << POS_GENERATION_SHIFT) + 1)
@@ -211,4 +212,134 @@ a_commit_wakes_listeners_and_a_rollback_does_not(void **state)
 	OK(store_listen(ear, 20000));
 	IS(TIMEOUT, store_listen(ear, 0));
 	store_release(&ear);
+}
+
+/* An event of so many seconds ago, at FIRST + at. */
+static void
+import(struct store *st, uint64_t at, enum event_kind kind,
+    enum event_effect effect, int64_t ago)
+{
+	struct event e = {.pos = FIRST + at, .kind = kind, .effect = effect,
+	    .id = "5", .at = clock_wall_s(&clock_system) - ago};
+
+	OK(store_event_import(st, &e));
+}
+
+void
+the_floor_follows_what_is_old(void **state)
+{
+	uint64_t pos, floor;
+	struct ground a;
+	struct store *st;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_floor_advance(st, 100));
+	OK(store_position(st, &pos, &floor));
+	assert_int_equal(floor, 0);
+	import(st, 0, EV_DEVICE, EFFECT_CUT, 300);
+	import(st, 1, EV_DEVICE, EFFECT_CUT, 200);
+	/* A clock that went back: what is behind it waits. */
+	import(st, 2, EV_DEVICE, EFFECT_CUT, 50);
+	import(st, 3, EV_DEVICE, EFFECT_CUT, 200);
+	OK(store_position_raise(st, FIRST + 3));
+	OK(store_floor_advance(st, 100));
+	OK(store_position(st, &pos, &floor));
+	assert_int_equal(pos, FIRST + 3);
+	assert_int_equal(floor, FIRST + 1);
+	OK(store_floor_advance(st, 100));
+	OK(store_floor_advance(st, 40));
+	OK(store_position(st, &pos, &floor));
+	assert_int_equal(floor, FIRST + 3);
+	OK(store_floor_advance(st, 1000)); /* never back */
+	OK(store_position(st, &pos, &floor));
+	assert_int_equal(floor, FIRST + 3);
+	commit(&st);
+}
+
+void
+a_snapshot_has_what_still_holds(void **state)
+{
+	struct event rows[8];
+	struct ground a;
+	struct store *st;
+	uint64_t last = 1;
+	size_t n = 0;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_event_last(st, FIRST + 99, &last));
+	assert_int_equal(last, 0);
+	import(st, 0, EV_DEVICE, EFFECT_CUT, 0); /* below the floor: gone */
+	import(st, 1, EV_DEVICE, EFFECT_BLOCK, 0);
+	import(st, 2, EV_GROUP, EFFECT_BLOCK, 0);
+	import(st, 3, EV_GROUP, EFFECT_LIFT, 0); /* and what it lifted */
+	import(st, 4, EV_CALLER, EFFECT_BLOCK, 0);
+	import(st, 5, EV_SIGNING_KEY, EFFECT_CUT, 0);
+	import(st, 6, EV_TOKEN, EFFECT_CUT, 0);
+	import(st, 7, EV_TOKEN, EFFECT_CUT, 0); /* above it */
+	OK(store_event_snapshot(st, 0, FIRST + 6, 8, rows, &n));
+	assert_int_equal(n, 4);
+	assert_int_equal(rows[0].pos, FIRST + 1);
+	assert_int_equal(rows[1].kind, EV_CALLER);
+	assert_int_equal(rows[2].kind, EV_SIGNING_KEY);
+	assert_int_equal(rows[3].pos, FIRST + 7);
+	OK(store_event_snapshot(st, rows[1].pos, FIRST + 6, 1, rows, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(rows[0].kind, EV_SIGNING_KEY);
+	OK(store_event_last(st, FIRST + 99, &last));
+	assert_int_equal(last, FIRST + 7);
+	OK(store_event_last(st, FIRST + 4, &last));
+	assert_int_equal(last, FIRST + 4);
+	commit(&st);
+}
+
+static uint64_t
+lost_of(uint32_t tenant)
+{
+	struct store *st = session();
+	struct tenant_head *rows = NULL;
+	uint64_t lost = UINT64_MAX;
+	size_t n = 0, i;
+
+	OK(store_heads(st, &rows, &n));
+	for (i = 0; i < n; i++)
+		if (rows[i].tenant == tenant)
+			lost = rows[i].lost;
+	free(rows);
+	store_release(&st);
+	return lost;
+}
+
+void
+a_counter_behind_is_remembered_until_it_is_raised(void **state)
+{
+	struct event e = {.kind = EV_DEVICE, .effect = EFFECT_CUT, .id = "5"};
+	struct ground a;
+	struct store *st;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	IS(NOT_FOUND, store_lost_set(st, FIRST - 1));
+	rollback(&st);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_lost_set(st, FIRST + 9));
+	OK(store_lost_set(st, FIRST + 4)); /* the furthest counts */
+	commit(&st);
+	assert_int_equal(lost_of(a.tenant), FIRST + 9);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_position_raise(st, FIRST + 20));
+	OK(store_event_append(st, &e));
+	assert_int_equal(e.pos, FIRST + 21);
+	commit(&st);
+	assert_int_equal(lost_of(a.tenant), 0);
+	st = begin(a.tenant, STORE_WRITE);
+	IS(CONFLICT, store_position_raise(st, FIRST + 21));
+	rollback(&st);
+	st = begin(a.tenant, STORE_WRITE);
+	IS(EXISTS, store_event_import(st, &e));
+	rollback(&st);
 }

@@ -65,7 +65,10 @@ void hash_make(unsigned char out[32]); /* never the same */
 #define CASES_FEED(X) \
 	X(events_come_back_in_order) X(events_are_found_by_what_they_name) \
 	X(commit_order_is_position_order_and_none_is_missed) \
-	X(a_commit_wakes_listeners_and_a_rollback_does_not)
+	X(a_commit_wakes_listeners_and_a_rollback_does_not) \
+	X(the_floor_follows_what_is_old) \
+	X(a_snapshot_has_what_still_holds) \
+	X(a_counter_behind_is_remembered_until_it_is_raised)
 #define CASES_MARK(X) \
 	X(a_mark_works_once) X(marks_used_together_count_each_by_itself) \
 	X(many_marks_in_many_runs_each_win_once) \
