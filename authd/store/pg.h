@@ -26,7 +26,7 @@ struct stmt {
  * first failure sticks in e and is what running the statement gives.
  */
 #define PG_ARGS_MAX 20
-#define PG_ARRAYS_MAX 4
+#define PG_ARRAYS_MAX 8
 struct pg_args {
 	int n;
 	int narrays;

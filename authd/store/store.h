@@ -10,6 +10,7 @@
 #include "lib/model/device.h"
 #include "lib/model/event.h"
 #include "lib/model/order.h"
+#include "lib/model/receipt.h"
 
 /*
  * The store: every fact that outlives a process. Synchronous, straight-line.
@@ -341,6 +342,69 @@ void store_mark_use_many(struct store_pool *pool, const struct mark *m,
  * most limit; *n dropped. */
 enum err store_mark_expire(struct store *st, uint32_t tenant, int64_t before,
     uint32_t limit, uint32_t *n) MUST_CHECK;
+
+/* ---- receipts ---- */
+#define RECEIPT_BATCH_MAX 256
+#define GATEWAY_INSTANCES_MAX 256
+#define RECEIPTS_MAX 65536 /* about one event that are looked at */
+struct receipt_add {
+	uint64_t caller;
+	struct receipt r;
+	int64_t age_us; /* since it arrived */
+	/* set: */
+	int refused; /* its gateway has GATEWAY_INSTANCES_MAX instances */
+	int first;   /* nothing had been heard of this instance */
+};
+/*
+ * Notes n receipts (RECEIPT_BATCH_MAX at most, of n different instances):
+ * each instance's position, which never goes back, and, where it moved on,
+ * the receipt itself. In a write transaction.
+ */
+enum err store_receipts_add(struct store *st, struct receipt_add *rows,
+    size_t n) MUST_CHECK;
+/* Forgets a gateway's instances not heard of for age seconds. */
+enum err store_instances_forget(struct store *st, uint64_t caller,
+    uint32_t age) MUST_CHECK;
+
+/* An event and, in microseconds since 1970 by the database's clock, when it
+ * was appended (0: not known) and now. ERR_NOT_FOUND. */
+struct event_time {
+	struct event event;
+	int64_t at_us, now_us;
+};
+enum err store_event_get(struct store *st, uint64_t pos,
+    struct event_time *out) MUST_CHECK;
+/* The first event behind pos. ERR_NOT_FOUND. */
+enum err store_event_next(struct store *st, uint64_t pos,
+    struct event_time *out) MUST_CHECK;
+/*
+ * The gateways that have to enforce an event: enrolled by then, not
+ * disabled, with an audience that an order of a named device is peered with;
+ * for a token, a caller or a signing key all. By number, at most max.
+ */
+struct gateway_row {
+	uint64_t number;
+	name_t name;
+};
+enum err store_event_gateways(struct store *st, const struct event_time *ev,
+    struct gateway_row *rows, size_t max, size_t *n) MUST_CHECK;
+/* Instances of gateways not disabled, by caller; at most max. */
+struct instance_row {
+	uint64_t caller;
+	name_t name;
+	uint64_t pos;
+	int64_t heard_us;
+};
+enum err store_instances(struct store *st, struct instance_row *rows,
+    size_t max, size_t *n) MUST_CHECK;
+/* The receipts that cover pos, each instance's first; at most max. */
+struct receipt_kept {
+	uint64_t caller;
+	struct receipt r;
+	int64_t at_us;
+};
+enum err store_receipts_list(struct store *st, uint64_t pos,
+    struct receipt_kept *rows, size_t max, size_t *n) MUST_CHECK;
 
 /* ---- audit ---- */
 enum err store_audit_append(struct store *st, const struct audit *a)

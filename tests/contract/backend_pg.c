@@ -132,7 +132,8 @@ without_a_tenant_every_table_is_an_error(void **state)
 	static const char *const tables[] = {"tenant", "counter", "event",
 	    "data_key", "secret_key", "device_group", "model", "audience",
 	    "caller", "production_order", "device", "device_key",
-	    "device_member", "assertion_mark", "audit", "instance"};
+	    "device_member", "assertion_mark", "audit", "instance",
+	    "gateway_instance", "receipt"};
 	char sql[100], got[6];
 	struct ground a;
 	uint64_t dn;

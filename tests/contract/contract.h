@@ -75,6 +75,14 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(of_32_threads_with_one_mark_one_wins) \
 	X(many_marks_at_once_each_win_once) X(expired_marks_go) \
 	X(marks_of_tenants_are_apart)
+#define CASES_RECEIPT(X) \
+	X(a_receipt_is_kept_once_and_never_goes_back) \
+	X(a_later_receipt_covers_what_came_before) \
+	X(a_gateway_has_so_many_instances_and_no_more) \
+	X(an_event_finds_the_gateways_its_devices_are_peered_with) \
+	X(a_gateway_enrolled_later_is_not_expected) \
+	X(receipts_of_another_tenant_are_invisible) \
+	X(receipts_of_many_at_once_are_all_kept)
 #define CASES_ISOLATION(X) \
 	X(rows_of_another_tenant_are_invisible) \
 	X(rows_of_another_tenant_cannot_be_changed) \
@@ -85,6 +93,7 @@ CASES_REGISTRY(CASE_DECLARE)
 CASES_DEVICE(CASE_DECLARE)
 CASES_FEED(CASE_DECLARE)
 CASES_MARK(CASE_DECLARE)
+CASES_RECEIPT(CASE_DECLARE)
 CASES_ISOLATION(CASE_DECLARE)
 
 #endif

@@ -8,7 +8,7 @@
 enum fake_table {
 	T_TENANT, T_EVENT, T_DATA_KEY, T_SECRET_KEY, T_CALLER, T_AUDIENCE,
 	T_GROUP, T_MODEL, T_ORDER, T_DEVICE, T_MEMBER, T_DEVICE_KEY, T_AUDIT,
-	T_INSTANCE, T_COUNT
+	T_INSTANCE, T_GATEWAY_INSTANCE, T_RECEIPT, T_COUNT
 };
 
 /* Every row starts with its tenant. */
@@ -75,6 +75,15 @@ struct f_audit {
 struct f_instance {
 	uint32_t tenant;
 	name_t name;
+};
+
+struct f_gateway_instance {
+	uint32_t tenant;
+	struct instance_row v;
+};
+struct f_receipt {
+	uint32_t tenant;
+	struct receipt_kept v;
 };
 
 struct table {
