@@ -47,7 +47,7 @@ static const struct opt table[] = {
     NUM("workers", workers, "threads that wait for the database", 256, "16"),
     NUM("queue", queue, "requests that may wait for a worker", 65536,
 	"1024"),
-    NUM("sessions", sessions, "database sessions", 254, "16"),
+    NUM("sessions", sessions, "database sessions", 253, "16"),
     DUR("deadline", deadline_ms, "how long a request may wait", 60000,
 	"10s"),
     DUR("token-life", token_life_ms, "life of an access token", 3600000,

@@ -11,7 +11,7 @@
 #define CONNECT_MS 2000
 #define STATEMENT_MS 5000
 #define SESSIONS_MAX 256
-#define OWN_SESSIONS 2 /* of the follower and of the housekeeper */
+#define OWN_SESSIONS 3 /* of follower, housekeeper and receipts */
 
 static enum err
 check_conf(const struct core_conf *conf, struct detail *d)
@@ -131,6 +131,8 @@ core_open(const struct core_conf *conf, struct core **out, struct detail *d)
 	if (e == ERR_OK)
 		e = housekeeper_start(c);
 	if (e == ERR_OK)
+		e = receipts_start(c);
+	if (e == ERR_OK)
 		*out = c;
 	else
 		core_close(&c);
@@ -144,6 +146,7 @@ core_close(struct core **pc)
 
 	if (c == NULL)
 		return;
+	receipts_free(c);
 	housekeeper_stop(c);
 	follower_stop(c);
 	if (c->pool != NULL)

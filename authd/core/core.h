@@ -10,6 +10,7 @@
 #include "lib/model/audit.h"
 #include "lib/model/caller.h"
 #include "lib/model/exchange.h"
+#include "lib/model/receipt.h"
 
 /*
  * The decisions of the authority: who may do what, and what then happens. No
@@ -301,6 +302,47 @@ struct recovered {
  */
 enum err core_recover(struct core_call *call, const struct recovery *r,
     struct recovered *out) MUST_CHECK;
+
+/* ---- receipts: docs/feed.md ---- */
+/*
+ * Whether the calling gateway may say so. ERR_BACKWARDS, audited, for a
+ * position beyond the head.
+ */
+enum err core_receipt_check(struct core_call *call, const struct receipt *r)
+    MUST_CHECK;
+/*
+ * Takes it: who waits for it hears at once. ERR_OK: done is called once,
+ * from another thread, when it is kept, or cannot be.
+ */
+typedef void core_done(void *arg, enum err e);
+enum err core_receipt_take(struct core_call *call, const struct receipt *r,
+    core_done *done, void *arg) MUST_CHECK;
+/*
+ * What is known of an event's receipts. core_watch_wait: until all gateways
+ * have said it, at most ms; ERR_OK: wake is called once, from another thread
+ * and with no lock held, and w is not to be touched before.
+ */
+struct receipt_watch;
+typedef void core_wake(void *arg);
+enum err core_receipts(struct core_call *call, uint64_t pos,
+    struct receipt_watch **out) MUST_CHECK; /* ERR_NOT_FOUND */
+int core_watch_complete(const struct receipt_watch *w);
+enum err core_watch_wait(struct core *c, struct receipt_watch *w, uint32_t ms,
+    core_wake *wake, void *arg) MUST_CHECK; /* ERR_BUSY, ERR_NOT_READY */
+enum err core_watch_report(const struct receipt_watch *w,
+    struct receipt_report *out) MUST_CHECK;
+void core_report_free(struct receipt_report *r);
+void core_watch_free(struct receipt_watch **w);
+/* Keeps what it has taken, wakes who waits, takes and waits no more. */
+void core_receipts_stop(struct core *c);
+/* The tenant's gateways: how far behind the feed each is. */
+struct gateway_lag {
+	name_t gateway;
+	int heard;	       /* 0: never, and no figures */
+	double lag_s, heard_s; /* heard_s: since */
+};
+enum err core_gateway_lags(struct core_call *call, struct gateway_lag *rows,
+    size_t max, size_t *n) MUST_CHECK;
 
 /* ---- gateways ---- */
 enum err core_psk_resolve(struct core_call *call,

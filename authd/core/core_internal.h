@@ -218,6 +218,13 @@ struct housekeeper {
 enum err housekeeper_start(struct core *c) MUST_CHECK;
 void housekeeper_stop(struct core *c);
 
+/* ---- receipts ---- */
+struct receipts;
+enum err receipts_start(struct core *c) MUST_CHECK;
+void receipts_free(struct core *c); /* stopped */
+/* An event was committed here, just now. */
+void receipts_committed(struct core *c, uint32_t tenant, uint64_t pos);
+
 /* ---- devices in memory ---- */
 /* All that a device's authentication needs; K itself is not in it. */
 struct device_entry {
@@ -388,6 +395,7 @@ struct core {
 	struct tenants tenants;
 	struct follower follower;
 	struct housekeeper housekeeper;
+	struct receipts *receipts;
 	struct device_cache *devices;
 	struct callers *callers;
 	struct token_cache *tokens;

@@ -144,6 +144,8 @@ txn_run(struct txn *tx, enum err (*fn)(struct txn *))
 	e = store_run(call->core, call->tenant->number, tx->mode,
 	    run_audited, &a);
 	a.outcome = e;
+	if (e == ERR_OK && tx->pos != 0)
+		receipts_committed(call->core, call->tenant->number, tx->pos);
 	if (tx->action != NULL && is_refusal(e) &&
 	    store_run(call->core, call->tenant->number, STORE_WRITE,
 		run_refusal, &a) != ERR_OK)

@@ -192,7 +192,7 @@ store_event_gateways(struct store *st, const struct event_time *ev,
 		return e;
 	while (got < max && (c = fake_next(st, T_CALLER, &i)) != NULL) {
 		if (c->v.role != ROLE_GATEWAY || c->v.disabled ||
-		    c->v.created_at > ev->event.at ||
+		    (ev->at_us != 0 && c->v.created_at > ev->event.at) ||
 		    !has_to_enforce(st, &ev->event, &c->v))
 			continue;
 		rows[got].number = c->v.number;
