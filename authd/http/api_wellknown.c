@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <stdio.h>
 
 #include "authd/http/server.h"
@@ -88,12 +89,55 @@ api_readyz(struct req *r)
 	    (unsigned long long)pos);
 }
 
+static enum err
+put_figure(struct req *r, const char *name, const struct gateway_lag *lag,
+    double s)
+{
+	if (!lag->heard)
+		return buf_fmt(&r->reply.body,
+		    "fealty_%s_seconds{gateway=\"%s\"} +Inf\n", name,
+		    lag->gateway);
+	return buf_fmt(&r->reply.body,
+	    "fealty_%s_seconds{gateway=\"%s\"} %.6f\n", name, lag->gateway,
+	    s);
+}
+
+/* Without a database there are no figures of gateways, but all the others. */
+static enum err
+put_gateways(struct req *r)
+{
+	struct gateway_lag *rows = calloc(CORE_LIST_MAX, sizeof(*rows));
+	size_t i, n = 0;
+	enum err e;
+
+	if (rows == NULL)
+		return ERR_NOMEM;
+	e = core_gateway_lags(&r->call, rows, CORE_LIST_MAX, &n);
+	if (e != ERR_OK)
+		n = 0;
+	e = buf_str(&r->reply.body, "# HELP fealty_revocation_lag_seconds "
+	    "Age of the oldest event a gateway has not receipted.\n"
+	    "# TYPE fealty_revocation_lag_seconds gauge\n");
+	for (i = 0; i < n && e == ERR_OK; i++)
+		e = put_figure(r, "revocation_lag", &rows[i], rows[i].lag_s);
+	if (e == ERR_OK)
+		e = buf_str(&r->reply.body, "# HELP "
+		    "fealty_gateway_heard_seconds Since its last receipt.\n"
+		    "# TYPE fealty_gateway_heard_seconds gauge\n");
+	for (i = 0; i < n && e == ERR_OK; i++)
+		e = put_figure(r, "gateway_heard", &rows[i], rows[i].heard_s);
+	free(rows);
+	return e;
+}
+
 enum err
 api_metrics(struct req *r)
 {
 	struct http *h = r->conn->listener->http;
+	enum err e;
 
 	r->reply.type = "text/plain; version=0.0.4; charset=utf-8";
-	return metrics_format(h->metrics, h->core, queue_length(h->queue),
+	e = metrics_format(h->metrics, h->core, queue_length(h->queue),
 	    &r->reply.body);
+	return e == ERR_OK ? put_gateways(r) : e;
 }

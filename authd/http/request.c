@@ -31,6 +31,7 @@ req_begin(struct conn *c, struct MHD_Connection *mc, const char *uri)
 	r->query.n = r->form.n = 0;
 	r->received = 0;
 	r->polled = 0;
+	r->later = NULL;
 	r->begun_us = 0;
 	memset(&r->call, 0, sizeof(r->call));
 	r->reply.err = ERR_OK;

@@ -63,6 +63,12 @@ struct req {
 	int polled; /* a long poll's time is over, or its event there */
 	struct stream *stream; /* of the feed, or NULL */
 	enum err outcome;    /* of one taken with others */
+	/* Set by a handler whose answer comes later: called, once the
+	 * connection sleeps, instead of answering; ends in req_finish. */
+	void (*later)(struct req *r);
+	struct receipt receipt;
+	struct receipt_watch *watch; /* or NULL */
+	uint32_t wait_ms;
 	struct reply reply;
 };
 
@@ -99,6 +105,8 @@ int req_head(struct req *r, const char *method);
 /* A piece of body. 0: drop the connection. */
 int req_body(struct req *r, const char *data, size_t len);
 void req_end(struct req *r);
+/* The late answer is there, or e: back to the event loop, r not touched. */
+void req_finish(struct req *r, enum err e);
 void req_free(struct req *r);
 
 /*

@@ -125,6 +125,14 @@ is_number(const char *s)
 	return parse_u64(s, UINT32_MAX, &v) == ERR_OK;
 }
 
+static int
+is_position(const char *s)
+{
+	uint64_t v;
+
+	return parse_u64(s, NUMBER_MAX, &v) == ERR_OK;
+}
+
 /* A parameter's name says what form it has. */
 static const struct {
 	const char *name;
@@ -135,6 +143,7 @@ static const struct {
     {"{audience}", name_is_audience},
     {"{name}", name_is_order},
     {"{number}", is_number},
+    {"{position}", is_position},
     {"{tenant}", name_is_tenant},
 };
 

@@ -34,6 +34,8 @@ X(GET, "/v1/revocations/snapshot", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_sna
 X(POST, "/v1/recover", ROLE_ADMIN, API, KB(1000), AUTHN, 0, api_recover) \
 X(GET, "/v1/revocations", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_feed) \
 X(POST, "/v1/revocations", R_REVOKE, API, KB(4), AUTHN, 0, api_revocation) \
+X(POST, "/v1/receipts", R_GATEWAY, API, KB(4), AUTHN, ROUTE_FAST, api_receipt) \
+X(GET, "/v1/revocations/{position}/receipts", R_LOOK, API, 0, AUTHN, 0, api_receipts) \
 X(POST, "/v1/explain", R_LOOK, API, KB(8), AUTHN, 0, api_explain) \
 /* the burn */ \
 X(POST, "/v1/orders/{order}/devices", ROLE_STATION, API, KB(4), AUTHN, 0, api_reserve) \

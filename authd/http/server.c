@@ -45,8 +45,8 @@ http_init(void)
 
 /* ---- from the event loop to a worker and back ---- */
 
-static void
-give_back(struct req *r, enum err e)
+void
+req_finish(struct req *r, enum err e)
 {
 	if (e != ERR_OK)
 		reply_error(r, e == ERR_WOULD_BLOCK ? ERR_INTERNAL : e);
@@ -70,8 +70,10 @@ on_dequeued(struct req *r, enum err why)
 	}
 	if (e == ERR_OK && stream_is_poll(r))
 		stream_sleep(r); /* r is another's from here */
+	else if (e == ERR_OK && r->later != NULL)
+		r->later(r); /* likewise */
 	else
-		give_back(r, e);
+		req_finish(r, e);
 }
 
 /* On a worker: several token requests, which wait for one commit. */
@@ -90,7 +92,7 @@ on_run(struct req **r, size_t n)
 		if (r[i]->outcome == ERR_WOULD_BLOCK)
 			queue_again(q, r[i]); /* its device is not known */
 		else
-			give_back(r[i], r[i]->outcome);
+			req_finish(r[i], r[i]->outcome);
 }
 
 static enum MHD_Result
@@ -138,6 +140,12 @@ on_complete(struct req *r)
 		return hand_over(r);
 	if (e != ERR_OK)
 		return refuse(r, e);
+	if (r->later != NULL) {
+		r->state = REQ_QUEUED;
+		MHD_suspend_connection(r->mc);
+		r->later(r); /* r is another's from here */
+		return MHD_YES;
+	}
 	r->state = REQ_ANSWERED;
 	return reply_send(r);
 }
@@ -199,6 +207,7 @@ on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
 		return;
 	h = r->conn->listener->http;
 	stream_end(r);
+	core_watch_free(&r->watch);
 	if (r->counted)
 		(void)atomic_fetch_sub(&h->under_way, 1);
 	r->counted = 0;
@@ -475,6 +484,7 @@ http_drain(struct http *h, uint32_t ms)
 	quiesce(&h->api);
 	quiesce(&h->device);
 	streams_drain(h->streams);
+	core_receipts_stop(h->core);
 	while (atomic_load(&h->under_way) > 0 && http_now_ms(h) < end)
 		(void)nanosleep(&pause, NULL);
 }
@@ -491,6 +501,8 @@ http_stop(struct http **hp)
 	quiesce(&h->device);
 	if (h->streams != NULL)
 		streams_drain(h->streams);
+	if (h->core != NULL)
+		core_receipts_stop(h->core);
 	if (h->queue != NULL)
 		queue_stop(h->queue);
 	if (h->api.daemon != NULL)
