@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "authctl/ctl.h"
 #include "authctl/table.h"
 #include "lib/model/caller.h"
@@ -33,11 +34,78 @@ print_caller(struct ctl *ctl, json_t *o)
 	return EXIT_DONE;
 }
 
+/* What a gateway needs to begin with: docs/feed.md, Enrolment. */
+static json_t *
+enrolment(const struct ctl *ctl, json_t *o)
+{
+	const char *urls = ctl->args.urls != NULL ? ctl->args.urls :
+	    ctl->args.url;
+
+	return json_pack("{s:O, s:o, s:O, s:O, s:O, s:O}",
+	    "issuer", json_object_get(o, "issuer"), "urls", ctl_list(urls),
+	    "gateway", json_object_get(o, "name"),
+	    "audiences", json_object_get(o, "audiences"),
+	    "credential", json_object_get(o, "credential"),
+	    "root", json_object_get(o, "root"));
+}
+
+static int
+write_enrolment(const struct ctl *ctl, json_t *o)
+{
+	json_t *e;
+	char *text;
+	int code;
+
+	if (json_object_get(o, "root") == NULL ||
+	    json_object_get(o, "issuer") == NULL)
+		return ctl_refused("the answer has no root key: the "
+				   "authority is too old to enrol gateways");
+	e = enrolment(ctl, o);
+	text = e == NULL ? NULL : json_dumps(e, JSON_COMPACT);
+	json_decref(e);
+	if (text == NULL)
+		return ctl_refused("out of memory");
+	code = ctl_secret_write(ctl->args.enrolment_out, text);
+	wipe(text, strlen(text));
+	free(text);
+	return code;
+}
+
+static int
+write_secret(const struct ctl *ctl, json_t *o)
+{
+	const char *credential;
+	int code = EXIT_DONE;
+
+	credential = json_string_value(json_object_get(o, "credential"));
+	if (credential == NULL)
+		return ctl_refused("the answer has no credential");
+	if (ctl->args.enrolment_out != NULL)
+		code = write_enrolment(ctl, o);
+	if (code == EXIT_DONE && ctl->args.credential_out != NULL)
+		code = ctl_credential_write(ctl, credential);
+	return code;
+}
+
+static int
+check_files(const struct args *a, enum role role)
+{
+	int code = 0;
+
+	if (a->enrolment_out != NULL && role != ROLE_GATEWAY)
+		return ctl_usage("--enrolment-out is for a gateway");
+	if (a->enrolment_out != NULL)
+		code = ctl_secret_check(a->enrolment_out, "enrolment-out");
+	if (code == 0 &&
+	    (a->enrolment_out == NULL || a->credential_out != NULL))
+		code = ctl_secret_check(a->credential_out, "credential-out");
+	return code;
+}
+
 static int
 create(struct ctl *ctl)
 {
 	const struct args *a = &ctl->args;
-	const char *credential;
 	enum role role;
 	json_t *o, *body;
 	int code;
@@ -45,7 +113,7 @@ create(struct ctl *ctl)
 	if (a->role == NULL || role_parse(a->role, &role) != ERR_OK)
 		return ctl_usage("give --role station, gateway, admin, "
 				 "revoker or auditor");
-	code = ctl_credential_check(ctl);
+	code = check_files(a, role);
 	if (code != 0)
 		return code;
 	body = json_pack("{s:s, s:s, s:o}", "name", a->pos[0], "role", a->role,
@@ -56,11 +124,7 @@ create(struct ctl *ctl)
 	o = ctl_answer(ctl);
 	if (o == NULL)
 		return EXIT_REFUSED;
-	credential = json_string_value(json_object_get(o, "credential"));
-	if (credential == NULL)
-		code = ctl_refused("the answer has no credential");
-	else
-		code = ctl_credential_write(ctl, credential);
+	code = write_secret(ctl, o);
 	if (code == EXIT_DONE)
 		code = print_caller(ctl, o);
 	json_decref(o);
@@ -114,6 +178,14 @@ static const struct opt create_options[] = {
     {"credential-out", 'o', OPT_STRING, "FILE",
 	"where the credential goes, mode 0600; '-' prints it",
 	O(credential_out), 0, NULL},
+    {"enrolment-out", 0, OPT_STRING, "FILE",
+	"where all goes that a gateway begins with, its credential and the "
+	"root key too; mode 0600",
+	O(enrolment_out), 0, NULL},
+    {"urls", 0, OPT_STRING, "LIST",
+	"the authority's URLs in that file, with commas; else the one used "
+	"here",
+	O(urls), 0, NULL},
     OPTIONS_END,
 };
 #undef O

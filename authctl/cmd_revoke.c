@@ -183,19 +183,29 @@ static int
 report(struct ctl *ctl, int64_t took_ms)
 {
 	json_t *o, *pos;
+	uint64_t at;
+	int code = EXIT_DONE;
 
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
 	o = ctl_answer(ctl);
 	if (o == NULL)
 		return EXIT_REFUSED;
 	pos = json_object_get(o, "pos");
 	if (pos == NULL)
 		pos = json_object_get(json_object_get(o, "event"), "pos");
-	printf("done at position %lld in %lld ms\n",
-	    (long long)json_integer_value(pos), (long long)took_ms);
+	at = (uint64_t)json_integer_value(pos);
 	json_decref(o);
-	return EXIT_DONE;
+	if (ctl->args.json)
+		code = ctl_print_json(ctl);
+	else
+		printf("done at position %llu in %lld ms\n",
+		    (unsigned long long)at, (long long)took_ms);
+	if (code != EXIT_DONE || ctl->args.wait_ms == 0)
+		return code;
+	fflush(stdout);
+	if (at == 0)
+		return ctl_refused("nothing new happened: there is no event "
+				   "to wait for");
+	return ctl_receipts(ctl, at);
 }
 
 int
@@ -238,5 +248,8 @@ const struct opt revoke_options[] = {
 	O(effect), 0, NULL},
     {"reason", 0, OPT_STRING, "TEXT", "why, for the audit log", O(reason), 0,
 	NULL},
+    {"wait", 'w', OPT_DURATION, "TIME",
+	"how long to wait until all gateways say that they enforce it",
+	O(wait_ms), 600000, NULL},
     OPTIONS_END,
 };

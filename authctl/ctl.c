@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include "authctl/ctl.h"
 #include "lib/base/file.h"
+#include "lib/model/receipt.h"
 
 #define OPTIONS_MAX 32
 #define PATH_MAX_LEN 1024
@@ -175,6 +176,14 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	return read_environment(a, argv);
 }
 
+/* How long the authority may hold an answer back. */
+static uint64_t
+held_ms(const struct args *a)
+{
+	return a->wait_ms < RECEIPT_WAIT_MAX * 1000 ? a->wait_ms :
+	    RECEIPT_WAIT_MAX * 1000;
+}
+
 int
 ctl_open(struct ctl *ctl)
 {
@@ -184,7 +193,7 @@ ctl_open(struct ctl *ctl)
 	    .url = a->url,
 	    .ca_file = a->ca_file,
 	    .credential = &credential,
-	    .timeout_ms = (uint32_t)a->timeout_ms,
+	    .timeout_ms = (uint32_t)(a->timeout_ms + held_ms(a)),
 	    .answer_max = ANSWER_MAX,
 	};
 	enum err e;
@@ -326,33 +335,33 @@ ctl_reason(const struct ctl *ctl)
 }
 
 int
-ctl_credential_check(const struct ctl *ctl)
+ctl_secret_check(const char *path, const char *option)
 {
-	const char *path = ctl->args.credential_out;
 	struct stat st;
 
 	if (path == NULL)
-		return ctl_usage("give --credential-out FILE ('-' prints the "
-				 "new credential)");
+		return ctl_usage("give --%s FILE ('-' prints the new "
+				 "credential)", option);
 	if (strcmp(path, "-") != 0 && lstat(path, &st) == 0)
 		return ctl_usage("%s exists: name a new file", path);
 	return 0;
 }
 
 int
-ctl_credential_write(const struct ctl *ctl, const char *credential)
+ctl_secret_write(const char *path, const char *text)
 {
-	const char *path = ctl->args.credential_out;
-	struct buf line = {.max = 256};
+	struct buf line = {.max = 8192};
 	enum err e;
 
 	if (strcmp(path, "-") == 0) {
-		printf("%s\n", credential);
+		printf("%s\n", text);
 		return EXIT_DONE;
 	}
-	e = buf_fmt(&line, "%s\n", credential);
+	e = buf_fmt(&line, "%s\n", text);
 	if (e == ERR_OK)
 		e = file_create_atomic(path, 0600, line.p, line.len);
+	if (line.p != NULL)
+		wipe(line.p, line.len);
 	buf_free(&line);
 	if (e != ERR_OK)
 		return ctl_refused("%s could not be written (%s): the new "
@@ -360,4 +369,16 @@ ctl_credential_write(const struct ctl *ctl, const char *credential)
 				   "another",
 		    path, err_text(e));
 	return EXIT_DONE;
+}
+
+int
+ctl_credential_check(const struct ctl *ctl)
+{
+	return ctl_secret_check(ctl->args.credential_out, "credential-out");
+}
+
+int
+ctl_credential_write(const struct ctl *ctl, const char *credential)
+{
+	return ctl_secret_write(ctl->args.credential_out, credential);
 }

@@ -26,10 +26,11 @@ struct args {
 	const char *serial_pattern, *id_template, *scope;
 	const char *reburn, *min_proof;
 	const char *role, *audiences, *credential_out;
+	const char *enrolment_out, *urls;
 	const char *reason, *effect, *expect, *as;
 	const char *heartbeat, *events;
 	const char *state, *order, *prefix;
-	uint64_t quantity, group, after, limit;
+	uint64_t quantity, group, after, limit, wait_ms;
 	int derived, retired;
 	/* what is no option */
 	const char *pos[POSITIONALS_MAX];
@@ -73,10 +74,12 @@ extern const struct command group_commands[];
 extern const struct command device_commands[];
 extern const struct command tenant_commands[];
 extern const struct opt revoke_options[];
+extern const struct opt receipts_options[];
 extern const struct opt explain_options[];
 extern const struct opt audit_options[];
 extern const struct opt recover_options[];
 int cmd_revoke(struct ctl *ctl);
+int cmd_receipts(struct ctl *ctl);
 int cmd_explain(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
 int cmd_recover(struct ctl *ctl);
@@ -111,6 +114,12 @@ int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_refused(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ctl_problem(enum err e, const struct problem *why);
 
+/*
+ * Waits at most --wait for all gateways to enforce the event at pos, and says
+ * who does. EXIT_DONE, or EXIT_RETRY when not all do; told.
+ */
+int ctl_receipts(struct ctl *ctl, uint64_t pos);
+
 /* "a,b,c" as an array of texts; an empty one for NULL. */
 json_t *ctl_list(const char *s);
 /* {"reason": …} or {}. */
@@ -122,5 +131,8 @@ json_t *ctl_reason(const struct ctl *ctl);
  */
 int ctl_credential_check(const struct ctl *ctl);
 int ctl_credential_write(const struct ctl *ctl, const char *credential);
+/* The same for any new secret file: path that option says, a line of it. */
+int ctl_secret_check(const char *path, const char *option);
+int ctl_secret_write(const char *path, const char *text);
 
 #endif

@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"revoke", "device:ID|group:N|tenant|token:JTI|caller:NAME|key:KID",
 	"take out of service, after saying how much is hit", 1, cmd_revoke,
 	revoke_options, NULL},
+    {"receipts", "POSITION", "which gateways enforce a revocation", 1,
+	cmd_receipts, receipts_options, NULL},
     {"explain", "TOKEN|PSK-IDENTITY|DEVICE",
 	"whose it is and why it is or would be refused", 1, cmd_explain,
 	explain_options, NULL},

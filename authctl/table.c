@@ -60,6 +60,8 @@ add_scalar(struct buf *b, const json_t *v)
 		return add_clean(b, json_string_value(v));
 	case JSON_INTEGER:
 		return buf_fmt(b, "%lld", (long long)json_integer_value(v));
+	case JSON_REAL:
+		return buf_fmt(b, "%.3f", json_real_value(v));
 	case JSON_TRUE:
 		return buf_str(b, "yes");
 	case JSON_FALSE:

@@ -8,6 +8,27 @@ enum err api_caller_create(struct req *);
 enum err api_caller_list(struct req *);
 enum err api_caller_disable(struct req *);
 
+/* What a gateway has to pin goes with its credential (docs/feed.md). */
+static json_t *
+add_trust(struct req *r, const struct caller *c, json_t *o)
+{
+	struct buf text = {.max = 1024};
+	json_t *root = NULL;
+
+	if (c->role != ROLE_GATEWAY || o == NULL)
+		return o;
+	if (core_root_jwk(r->call.tenant, &text) == ERR_OK)
+		root = json_loadb(text.p, text.len, 0, NULL);
+	buf_free(&text);
+	if (root == NULL || json_object_set_new(o, "root", root) != 0 ||
+	    json_object_set_new(o, "issuer", json_string(
+	    core_tenant_issuer(r->call.tenant))) != 0) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
 enum err
 api_caller_create(struct req *r)
 {
@@ -25,7 +46,8 @@ api_caller_create(struct req *r)
 		e = ERR_INTERNAL;
 	if (e == ERR_OK) {
 		memcpy(text, credential.p, CREDENTIAL_LEN);
-		e = req_json(r, 201, wire_caller_json(&c, text));
+		e = req_json(r, 201, add_trust(r, &c,
+		    wire_caller_json(&c, text)));
 	}
 	wipe(text, sizeof(text));
 	secret_free(&credential);
