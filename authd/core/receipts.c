@@ -546,6 +546,8 @@ core_receipts(struct core_call *call, uint64_t pos,
 	w->committed_us = committed_here(call->core->receipts, w->tenant,
 	    pos);
 	e = txn_run(&tx, load_txn);
+	if (e == ERR_NOT_FOUND)
+		detail_set(&call->detail, "no event has this position");
 	if (e == ERR_OK)
 		*out = w;
 	else
