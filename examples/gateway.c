@@ -251,16 +251,28 @@ serve(struct session *s)
 }
 
 static void
-release(struct server *v, SSL *ssl)
+hang_up(SSL *ssl)
 {
 	int fd = SSL_get_fd(ssl);
 
 	SSL_free(ssl);
 	close(fd);
+}
+
+static void
+count_out(struct server *v)
+{
 	pthread_mutex_lock(&v->lock);
 	v->sessions--;
 	pthread_cond_broadcast(&v->gone);
 	pthread_mutex_unlock(&v->lock);
+}
+
+static void
+release(struct server *v, SSL *ssl)
+{
+	hang_up(ssl);
+	count_out(v);
 }
 
 static void *
@@ -278,13 +290,15 @@ session_thread(void *arg)
 			serve(s);
 		else
 			(void)answer(s, "CLOSED %s\n", why.code);
-		fealty_session_unregister(v->gateway, &s->registered);
 		SSL_shutdown(s->ssl);
 	}
+	hang_up(s->ssl);
+	/* now it is gone: the receipt for what ended it may say so */
+	fealty_session_unregister(v->gateway, &s->registered);
 	if (s->cut >= 0)
 		close(s->cut);
-	release(v, s->ssl);
 	free(s);
+	count_out(v);
 	return (NULL);
 }
 
@@ -387,6 +401,8 @@ static const struct option options[] = {
 	{"issuer", required_argument, NULL, 'i'},
 	{"credential-file", required_argument, NULL, 'c'},
 	{"ca-file", required_argument, NULL, 'C'},
+	{"enrolment-file", required_argument, NULL, 'e'},
+	{"state-file", required_argument, NULL, 's'},
 	{"audience", required_argument, NULL, 'a'},
 	{"listen", required_argument, NULL, 'l'},
 	{"help", no_argument, NULL, 'h'},
@@ -396,7 +412,9 @@ static const struct option options[] = {
 static int
 usage(FILE *f)
 {
-	fputs("usage: gateway --url URL [--url URL…] --credential-file FILE "
+	fputs("usage: gateway --enrolment-file FILE [--state-file FILE] "
+	    "[--audience NAME]\n"
+	    "       gateway --url URL [--url URL…] --credential-file FILE "
 	    "--audience NAME\n"
 	    "\t[--issuer URL] [--ca-file FILE] [--listen 127.0.0.1:0]\n", f);
 	return (f == stdout ? 0 : 2);
@@ -451,6 +469,8 @@ main(int argc, char **argv)
 				return (usage(stderr));
 			urls[o.nurls++] = optarg;
 			break;
+		case 'e': o.enrolment_file = optarg; break;
+		case 's': o.state_file = optarg; break;
 		case 'i': o.issuer = optarg; break;
 		case 'c': o.credential_file = optarg; break;
 		case 'C': o.ca_file = optarg; break;
@@ -460,9 +480,11 @@ main(int argc, char **argv)
 		default: return (usage(stderr));
 		}
 	}
-	if (optind != argc || o.nurls == 0 || o.credential_file == NULL ||
-	    o.audience == NULL)
+	if (optind != argc || (o.enrolment_file == NULL && (o.nurls == 0 ||
+	    o.credential_file == NULL || o.audience == NULL)))
 		return (usage(stderr));
+	if (o.nurls == 0)
+		o.urls = NULL; /* the enrolment's */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

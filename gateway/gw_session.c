@@ -174,7 +174,7 @@ gw_sessions_applied(struct fealty_gateway *g, uint64_t pos, int64_t heard_us)
 	if (b->heard_us == 0)
 		b->heard_us = heard_us;
 	over = batches_over(s, &told);
-	/* sessions of the next events are not of this batch, if there is room */
+	/* sessions of later events are of the next batch, if there is room */
 	if (s->batch[s->newest % BATCHES].pos != 0 &&
 	    s->newest - s->oldest < BATCHES - 1)
 		s->newest++;
