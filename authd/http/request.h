@@ -92,9 +92,9 @@ struct conn {
 	struct req req;
 };
 
-struct sockaddr;
-/* address and peer of c; NULL leaves them. */
-void conn_take_address(struct conn *c, const struct sockaddr *sa);
+/* MHD's MHD_NotifyConnectionCallback; cls is the listener. */
+void conn_notify(void *cls, struct MHD_Connection *mc, void **context,
+    enum MHD_ConnectionNotificationCode what);
 /* The request line is in. Never fails: faults wait in refusal. */
 void req_begin(struct conn *c, struct MHD_Connection *mc, const char *uri);
 /*

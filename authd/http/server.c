@@ -1,9 +1,6 @@
 #include "authd/http/server.h"
 
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,51 +213,6 @@ on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
 	*con_cls = NULL;
 }
 
-static struct conn *
-conn_new(struct listener *l, struct MHD_Connection *mc)
-{
-	const union MHD_ConnectionInfo *info;
-	struct conn *c = calloc(1, sizeof(*c));
-
-	if (c == NULL)
-		return NULL;
-	c->listener = l;
-	info = MHD_get_connection_info(mc, MHD_CONNECTION_INFO_CONNECTION_FD);
-	c->fd = info == NULL ? -1 : info->connect_fd;
-	info = MHD_get_connection_info(mc,
-	    MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	conn_take_address(c, info == NULL ? NULL : info->client_addr);
-	if (getrandom(&c->id, sizeof(c->id), 0) != (ssize_t)sizeof(c->id) ||
-	    (l->kind == ON_DEVICE && device_tls_attach(c, mc) != ERR_OK)) {
-		free(c);
-		return NULL;
-	}
-	guard_add(l->http->guard, c);
-	return c;
-}
-
-static void
-on_connection(void *cls, struct MHD_Connection *mc, void **context,
-    enum MHD_ConnectionNotificationCode what)
-{
-	struct listener *l = cls;
-	struct conn *c = *context;
-
-	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = conn_new(l, mc); /* NULL: no request is served */
-		return;
-	}
-	if (c == NULL)
-		return;
-	guard_remove(l->http->guard, c);
-	if (l->kind == ON_DEVICE)
-		device_tls_detach(c);
-	req_free(&c->req);
-	wipe(c, sizeof(*c));
-	free(c);
-	*context = NULL;
-}
-
 static void __attribute__((format(printf, 2, 0)))
 on_log(void *cls, const char *fmt, va_list ap)
 {
@@ -298,7 +250,7 @@ common_options(struct listener *l, uint32_t threads,
 	    {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
 	    {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_uri, l},
 	    {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l},
-	    {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, l},
+	    {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)conn_notify, l},
 	};
 
 	memcpy(o, items, sizeof(items));

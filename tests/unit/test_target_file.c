@@ -20,7 +20,7 @@ static const struct {
 };
 
 static void
-record_comes_back_whole_from_a_private_file_in_each_form(void **state)
+record_comes_back_whole_in_each_form_of_private_file(void **state)
 {
 	struct target_place *p = *state;
 	struct stat st;
@@ -136,7 +136,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	    TARGET_CASE(record_comes_back_whole_from_a_private_file_in_each_form),
+	    TARGET_CASE(record_comes_back_whole_in_each_form_of_private_file),
 	    TARGET_CASE(full_disk_at_any_call_leaves_what_was_there),
 	    TARGET_CASE(torn_or_changed_file_is_never_taken_for_a_record),
 	    TARGET_CASE(issuer_that_an_environment_file_cannot_hold_is_refused),
