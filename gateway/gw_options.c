@@ -105,8 +105,9 @@ gw_options_take(const struct fealty_options *given, struct gw_options *out,
 		    out->enrolment.credential.len));
 	e = client_read_credential(o->credential_file, &out->credential);
 	if (e != ERR_OK)
-		detail_set(d, "%s", o->credential_file);
-	return (e);
+		detail_set(d, "%s: %s", o->credential_file,
+		    client_credential_fault(e));
+	return (e == ERR_NOT_FOUND ? ERR_CONFIG : e);
 }
 
 void

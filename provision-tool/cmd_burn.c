@@ -174,8 +174,8 @@ prepare(const struct burn_opts *o, struct burn *b, struct detail *d,
 	*step = "credential";
 	e = client_read_credential(o->credential_file, &credential);
 	if (e != ERR_OK) {
-		detail_set(d, "%s must hold a credential and have mode 0600",
-			   o->credential_file);
+		detail_set(d, "%s: %s", o->credential_file,
+			   client_credential_fault(e));
 		goto out;
 	}
 	*step = "connection";

@@ -321,6 +321,19 @@ out:
 	return e;
 }
 
+const char *
+client_credential_fault(enum err e)
+{
+	switch (e) {
+	case ERR_NOT_FOUND:
+		return "no such file";
+	case ERR_CONFIG:
+		return "must be a file with one credential and mode 0600";
+	default:
+		return err_text(e);
+	}
+}
+
 enum err
 client_read_credential(const char *path, struct secret *out)
 {

@@ -40,5 +40,7 @@ enum err client_call(struct client *c, const char *method, const char *path,
  */
 enum err client_read_credential(const char *path, struct secret *out)
     MUST_CHECK;
+/* What is wrong with the file that client_read_credential refused with e. */
+const char *client_credential_fault(enum err e);
 
 #endif

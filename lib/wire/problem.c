@@ -188,6 +188,8 @@ wire_problem_decode(int status, const char *s, size_t len,
 	    json_object_get(o, "error_description"));
 	copy_plain(out->detail, sizeof(out->detail),
 	    json_object_get(o, "detail"));
+	if (strcmp(out->detail, err_text(out->err)) == 0)
+		out->detail[0] = '\0';
 	copy_plain(out->request_id, sizeof(out->request_id),
 	    json_object_get(o, "request_id"));
 	n = json_object_get(o, "devices");

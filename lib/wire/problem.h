@@ -21,7 +21,10 @@ struct problem {
 	char request_id[33];
 	uint64_t devices;
 };
-/* Never fails: an unreadable body gives what the status says. */
+/*
+ * Never fails: an unreadable body gives what the status says. A detail that
+ * says no more than err_text is left out.
+ */
 void wire_problem_decode(int status, const char *s, size_t len,
     struct problem *out);
 
