@@ -44,9 +44,6 @@ expiry(const char *s, char out[TIME_TEXT])
 	uint64_t ms;
 	int64_t at;
 
-	if (s == NULL)
-		return ctl_usage("give --expires TIME (RFC 3339) or a "
-				 "duration such as 720h");
 	if (parse_time(s, &at) != ERR_OK) {
 		if (parse_duration_ms(s, EXPIRES_MAX_MS, &ms) != ERR_OK)
 			return ctl_usage("--expires %s: neither RFC 3339 nor "
@@ -110,8 +107,9 @@ create(struct ctl *ctl)
 	int code;
 
 	if (ctl->args.model == NULL || ctl->args.peers == NULL ||
-	    ctl->args.quantity == 0)
-		return ctl_usage("give --model, --quantity and --peers");
+	    ctl->args.quantity == 0 || ctl->args.expires == NULL)
+		return ctl_usage("give --model, --quantity, --peers and "
+				 "--expires; see authctl help order create");
 	code = expiry(ctl->args.expires, expires);
 	if (code != 0)
 		return code;

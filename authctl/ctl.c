@@ -160,7 +160,7 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 		first++;
 	if (opt_parse(table, NCOMMON + nopts, NULL, argc - first + 1,
 		argv + first - 1, a, &rest, &d) != ERR_OK)
-		return ctl_usage("%s; see authctl help %s", d.text, cmd->name);
+		return ctl_usage("%s; see authctl help %s", d.text, ctl->name);
 	/* opt_parse may move words behind the options, so collect after */
 	a->npos = 0;
 	for (i = 1; i < argc; i++) {
@@ -171,8 +171,8 @@ ctl_parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 			return code;
 	}
 	if (!a->help && a->npos != cmd->npos)
-		return ctl_usage("%s takes %s; see authctl help", cmd->name,
-		    cmd->npos == 0 ? "no argument" : cmd->args);
+		return ctl_usage("%s takes %s; see authctl help %s", ctl->name,
+		    cmd->npos == 0 ? "no argument" : cmd->args, ctl->name);
 	return read_environment(a, argv);
 }
 
@@ -206,9 +206,8 @@ ctl_open(struct ctl *ctl)
 				 "FEALTY_CREDENTIAL_FILE");
 	e = client_read_credential(a->credential_file, &credential);
 	if (e != ERR_OK) {
-		code = ctl_usage("%s: no credential that only its owner may "
-				 "read (mode 0600): %s",
-		    a->credential_file, err_text(e));
+		code = ctl_usage("%s: %s", a->credential_file,
+		    client_credential_fault(e));
 		goto out;
 	}
 	e = client_new(&conf, &ctl->client);

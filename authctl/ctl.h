@@ -39,6 +39,7 @@ struct args {
 
 /* One session with the authority. */
 struct ctl {
+	char name[32]; /* of the command, with its group: "order create" */
 	struct args args;
 	struct client *client;
 	struct buf answer; /* of the last call */
@@ -51,7 +52,7 @@ struct ctl {
 struct command {
 	const char *name;
 	const char *args;
-	const char *line;
+	const char *line; /* what it does, for the help */
 	int npos;
 	int (*run)(struct ctl *ctl);
 	const struct opt *opts; /* ends with OPTIONS_END; NULL: none */
@@ -84,7 +85,7 @@ int cmd_explain(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
 int cmd_recover(struct ctl *ctl);
 
-/* Reads what follows the command's name. 0 or an exit code, told. */
+/* Reads what follows the name (ctl->name). 0 or an exit code, told. */
 int ctl_parse(
     struct ctl *ctl, const struct command *cmd, int argc, char **argv);
 /* Opens the session that the options name. 0 or an exit code, told. */

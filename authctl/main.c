@@ -1,8 +1,11 @@
+#include <config.h>
+
 #include <stdio.h>
 #include <string.h>
 #include "authctl/ctl.h"
 
 #define ANSWER_MAX (4u << 20)
+#define NAME_WIDTH 36 /* of the help's first column */
 
 static const struct command commands[] = {
     {"order", NULL, "production orders", 0, NULL, NULL, order_commands},
@@ -39,7 +42,10 @@ print_line(const char *prefix, const struct command *c)
 	snprintf(name, sizeof(name), "%s%s%s%s%s", prefix,
 	    *prefix != '\0' ? " " : "", c->name, c->args != NULL ? " " : "",
 	    c->args != NULL ? c->args : "");
-	printf("  %-44s %s\n", name, c->line);
+	if (strlen(name) <= NAME_WIDTH)
+		printf("  %-*s %s\n", NAME_WIDTH, name, c->line);
+	else
+		printf("  %s\n%*s%s\n", name, NAME_WIDTH + 3, "", c->line);
 }
 
 /* Bare names, one a line, for completion and its test. */
@@ -85,7 +91,9 @@ help_all(void)
 {
 	const struct command *c, *s;
 
-	printf("usage: authctl COMMAND [ARGUMENT] [--OPTION…]\n\n");
+	printf("usage: authctl COMMAND [ARGUMENT] [--OPTION…]\n"
+	       "       authctl help [COMMAND]\n"
+	       "       authctl --version\n\n");
 	for (c = commands; c->name != NULL; c++) {
 		if (c->subs == NULL)
 			print_line("", c);
@@ -124,17 +132,25 @@ help_command(const char *prefix, const struct command *c)
 		opt_help(c->opts, ctl_count(c->opts));
 }
 
+/* NULL ends the words early. */
 static int
-help(const char *name)
+help(const char *name, const char *sub)
 {
-	const struct command *c;
+	const struct command *c, *s = NULL;
 
 	if (name == NULL)
 		return help_all();
 	c = find(commands, name);
 	if (c == NULL)
 		return ctl_usage("no command %s; see authctl help", name);
-	help_command("", c);
+	if (c->subs != NULL && sub != NULL) {
+		s = find(c->subs, sub);
+		if (s == NULL)
+			return ctl_usage("no command %s %s; see authctl help "
+					 "%s",
+			    name, sub, name);
+	}
+	help_command(s != NULL ? name : "", s != NULL ? s : c);
 	return EXIT_DONE;
 }
 
@@ -146,6 +162,8 @@ run(const struct command *table_row, const char *prefix, int argc, char **argv)
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.answer.max = ANSWER_MAX;
+	snprintf(ctl.name, sizeof(ctl.name), "%s%s%s", prefix,
+	    *prefix != '\0' ? " " : "", table_row->name);
 	code = ctl_parse(&ctl, table_row, argc, argv);
 	if (code != 0)
 		return code;
@@ -167,6 +185,10 @@ dispatch(int argc, char **argv)
 {
 	const struct command *c, *s;
 
+	if (argv[1][0] == '-')
+		return ctl_usage("%s: options stand behind the command; see "
+				 "authctl help",
+		    argv[1]);
 	c = find(commands, argv[1]);
 	if (c == NULL)
 		return ctl_usage("no command %s; see authctl help", argv[1]);
@@ -193,7 +215,11 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
 	    strcmp(argv[1], "-h") == 0)
-		return help(argc > 2 ? argv[2] : NULL);
+		return help(argv[2], argc > 3 ? argv[3] : NULL);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("authctl (Fealty) %s\n", PACKAGE_VERSION);
+		return EXIT_DONE;
+	}
 	if (strcmp(argv[1], "--commands") == 0)
 		return list_commands();
 	if (strcmp(argv[1], "--options") == 0)

@@ -45,14 +45,14 @@ main(int argc, char **argv)
 		return DONE;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		(void)printf("provision-tool %s\n", PACKAGE_VERSION);
+		(void)printf("provision-tool (Fealty) %s\n", PACKAGE_VERSION);
 		return DONE;
 	}
 	for (i = 0; i < NCOMMANDS; i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
 	}
-	(void)fprintf(stderr, "provision-tool: unknown command; "
-			      "provision-tool --help lists them\n");
+	(void)fprintf(stderr, "provision-tool: no command %s; "
+			      "see provision-tool --help\n", argv[1]);
 	return USAGE;
 }
