@@ -108,7 +108,6 @@ export FEALTY_CREDENTIAL_FILE="$dir/a/keys/admin.credential"
 said "authd runs at $FEALTY_URL with a private PostgreSQL;" \
     "devices at 127.0.0.1:${listener##*:}"
 
-
 # --- gateway, order, devices ----------------------------------------------
 # The gateway listens before the burn, so that the records can name its port.
 run_ctl() { "$ctl" "$@" >>"$dir/authctl.log" 2>&1 || die "authctl $1 $2"; }
@@ -123,6 +122,7 @@ said "callers made: station line1, gateway hub1 (credentials in 0600 files)"
     --audience hub --listen 127.0.0.1:0 >"$dir/gateway.out" \
     2>"$dir/gateway.log" &
 pids+=($!)
+gateway_pid=$!
 until_true 30 grep -q '^listening ' "$dir/gateway.out" ||
     die "the gateway does not listen"
 hub=$(sed -n 's/^listening //p' "$dir/gateway.out")
@@ -242,7 +242,7 @@ if [ -n "$keep" ]; then
 	  $device --record $dir/burned/m1-001.cbor token
 	  tail -f $dir/gateway.log
 	To end it:
-	  kill ${pids[*]}; rm -r $dir
+	  kill $authd_pid $gateway_pid; tail --pid=$authd_pid -f /dev/null; rm -r $dir
 	TALK
 	disown -a
 fi
