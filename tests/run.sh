@@ -156,6 +156,8 @@ prepare() { # the builds that every group stands on, once
 	[ -z "$ready" ] || [ "$ready" = yes ] || return 1
 	[ -z "$ready" ] || return 0
 	ready=no
+	local begun=$SECONDS
+	echo "building twice, with sanitizers and without, in $work"
 	copy_source || { fail "build: copy of the source"; return 1; }
 	mkdir -p "$work/bin"
 	cc -O1 -o "$within" "$src/tests/helpers/within.c" ||
@@ -164,6 +166,7 @@ prepare() { # the builds that every group stands on, once
 	build_one sanitizers "$asan" CFLAGS='-g -O1' \
 	    --enable-sanitizers=address,undefined || return 1
 	build_one plain "$plain" CFLAGS='-g -O2' || return 1
+	echo "built in $((SECONDS - begun)) s"
 	ready=yes
 }
 
@@ -226,10 +229,10 @@ finish() {
 }
 
 for g in "${groups[@]}"; do
-	start=$SECONDS before=$((passed + failed + skipped))
 	if [ "$g" != packages ] && ! prepare; then
 		finish
 	fi
+	start=$SECONDS before=$((passed + failed + skipped))
 	case $g in
 	packages | build | bench | quickstart | install) "group_$g" ;;
 	*) run_registered "$g" ;;
