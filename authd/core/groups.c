@@ -114,8 +114,8 @@ member_txn(struct txn *tx)
 	if (e != ERR_OK)
 		return e;
 	if (g.kind != GROUP_FREE) {
-		detail_set(&tx->call->detail, "members of a %s's group are "
-		    "its own", group_kind_name(g.kind));
+		detail_set(&tx->call->detail, "members of group %u are its "
+		    "%s's own", (unsigned)m->group, group_kind_name(g.kind));
 		return ERR_REQUEST;
 	}
 	if (is_member(&m->device, m->group) == m->join)
