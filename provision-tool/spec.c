@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/base/b64url.h"
 #include "lib/base/parse.h"
 #include "lib/model/names.h"
 
@@ -92,6 +93,26 @@ spec_number(const char *s, uint64_t max, uint64_t *out)
 	if (n > max)
 		return ERR_REQUEST;
 	*out = n;
+	return ERR_OK;
+}
+
+enum err
+spec_hex(const char *s, size_t len, void *out, size_t outlen)
+{
+	unsigned char *o = out;
+	char pair[2];
+	size_t i;
+
+	if (len % 2 != 0 || len / 2 != outlen)
+		return ERR_REQUEST;
+	for (i = 0; i < len; i += 2) {
+		if (s[i] < '0' || s[i + 1] < '0')
+			return ERR_REQUEST;
+		pair[0] = (char)(s[i] | 0x20); /* letters become small */
+		pair[1] = (char)(s[i + 1] | 0x20);
+		if (hex_decode_exact(pair, 2, o + i / 2, 1) != ERR_OK)
+			return ERR_REQUEST;
+	}
 	return ERR_OK;
 }
 

@@ -22,6 +22,9 @@ enum err spec_split(char *s, struct spec_opt *opts, size_t n,
 		    struct detail *d) MUST_CHECK;
 /* "0x1000" or decimal, at most max. ERR_REQUEST. */
 enum err spec_number(const char *s, uint64_t max, uint64_t *out) MUST_CHECK;
+/* len hexadecimal digits of either case, two an octet. ERR_REQUEST. */
+enum err spec_hex(const char *s, size_t len, void *out,
+		  size_t outlen) MUST_CHECK;
 /*
  * The path with each "{device_id}" replaced; ERR_NAME with d when it does
  * not fit, or the device_id is none.

@@ -8,6 +8,7 @@
 
 static const struct target_ops *const kinds[] = {
     &target_file,
+    &target_image,
 };
 
 struct target {

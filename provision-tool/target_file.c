@@ -1,17 +1,14 @@
 #include "provision-tool/target.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/base/file.h"
 #include "provision-tool/form.h"
+#include "provision-tool/out.h"
 #include "provision-tool/spec.h"
 
 /* A folder with one file a device, DEVICE_ID.cbor (or .env, .txt): boards
@@ -121,52 +118,6 @@ file_path(const struct place *p, const char *device_id, char path[PATH_MAX],
 	return ERR_OK;
 }
 
-/*
- * 1 if name is what an atomic write of DEVICE_ID.cbor uses until it is. Its
- * six random characters hold no dot, so that the record of a device called
- * DEVICE_ID.cbor.x is none.
- */
-static int
-is_leftover(const char *name, const char *device_id, const char *suffix)
-{
-	static const char random[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789";
-	size_t n = strlen(device_id), m = strlen(suffix);
-
-	if (strncmp(name, device_id, n) != 0 ||
-	    strncmp(name + n, suffix, m) != 0 || name[n + m] != '.')
-		return 0;
-	name += n + m + 1;
-	return strlen(name) == 6 && strspn(name, random) == 6;
-}
-
-/* A run that was killed while it wrote has left a copy of the key there. */
-static enum err
-remove_leftovers(const struct place *p, const char *device_id,
-		 struct detail *d)
-{
-	const char *dir = p->dir, *suffix = form_suffix(p->form);
-	const struct dirent *ent;
-	enum err e = ERR_OK;
-	DIR *all;
-
-	all = opendir(dir);
-	if (all == NULL) {
-		detail_set(d, "folder %s: %s", dir, strerror(errno));
-		return ERR_IO;
-	}
-	while (e == ERR_OK && (ent = readdir(all)) != NULL) {
-		if (is_leftover(ent->d_name, device_id, suffix) &&
-		    unlinkat(dirfd(all), ent->d_name, 0) != 0) {
-			detail_set(d, "removing %s/%s: %s", dir, ent->d_name,
-				   strerror(errno));
-			e = ERR_IO;
-		}
-	}
-	(void)closedir(all);
-	return e;
-}
-
 static enum err
 file_write(void *state, const char *device_id, const struct secret *record,
 	   struct detail *d)
@@ -178,27 +129,11 @@ file_write(void *state, const char *device_id, const struct secret *record,
 
 	if ((e = file_path(p, device_id, path, d)) != ERR_OK)
 		return e;
-	if ((e = remove_leftovers(p, device_id, d)) != ERR_OK)
-		return e;
 	if ((e = form_encode(p->form, record, &octets, d)) != ERR_OK)
 		return e;
-	e = file_write_atomic(path, 0600, octets.p, octets.len);
-	if (e != ERR_OK)
-		detail_set(d, "writing %s: %s", path, strerror(errno));
+	e = out_write(path, octets.p, octets.len, d);
 	secret_free(&octets);
 	return e;
-}
-
-/* Have the octets come from the medium, not from the page cache. */
-static void
-drop_cache(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-
-	if (fd < 0)
-		return;
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	(void)close(fd);
 }
 
 static enum err
@@ -206,23 +141,20 @@ file_read_back(void *state, const char *device_id, struct secret *record,
 	       struct detail *d)
 {
 	const struct place *p = state;
+	struct buf file = {.max = FORM_MAX};
 	struct secret octets = {0};
 	char path[PATH_MAX];
 	enum err e;
 
 	if ((e = file_path(p, device_id, path, d)) != ERR_OK)
 		return e;
-	drop_cache(path);
-	e = file_read_secret(path, FORM_MAX, &octets);
+	e = out_read(path, FORM_MAX, &file, d);
+	if (e == ERR_OK)
+		e = secret_set(&octets, file.p, file.len);
 	if (e == ERR_OK)
 		e = form_decode(p->form, &octets, record, d);
 	secret_free(&octets);
-	if (e == ERR_CONFIG)
-		detail_set(d, "%s: others can read it: chmod 600", path);
-	else if (e == ERR_NOT_FOUND)
-		detail_set(d, "%s is not there", path);
-	else if (e != ERR_OK)
-		detail_set(d, "%s cannot be read", path);
+	buf_free(&file);
 	return e;
 }
 

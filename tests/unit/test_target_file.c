@@ -132,16 +132,18 @@ options_that_mean_nothing_are_refused(void **state)
 	target_refused(p, "file:,form=env", "name the folder");
 }
 
+#define CASE(f) TARGET_CASE(f)
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-	    TARGET_CASE(record_comes_back_whole_in_each_form_of_private_file),
-	    TARGET_CASE(full_disk_at_any_call_leaves_what_was_there),
-	    TARGET_CASE(torn_or_changed_file_is_never_taken_for_a_record),
-	    TARGET_CASE(issuer_that_an_environment_file_cannot_hold_is_refused),
-	    TARGET_CASE(environment_file_means_the_same_to_a_shell),
-	    TARGET_CASE(options_that_mean_nothing_are_refused),
+	    CASE(record_comes_back_whole_in_each_form_of_private_file),
+	    CASE(full_disk_at_any_call_leaves_what_was_there),
+	    CASE(torn_or_changed_file_is_never_taken_for_a_record),
+	    CASE(issuer_that_an_environment_file_cannot_hold_is_refused),
+	    CASE(environment_file_means_the_same_to_a_shell),
+	    CASE(options_that_mean_nothing_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("target file", tests, NULL, NULL);

@@ -1,0 +1,136 @@
+#include "provision-tool/out.h"
+
+#include <sys/stat.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/file.h"
+
+enum err
+out_resolve(const char *path, char **out, struct detail *d)
+{
+	char dir[PATH_MAX], real[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	const char *base = slash == NULL ? path : slash + 1;
+	int n;
+
+	if (*base == '\0' || strcmp(base, ".") == 0 ||
+	    strcmp(base, "..") == 0) {
+		detail_set(d, "\"%.100s\" names no file", path);
+		return ERR_REQUEST;
+	}
+	n = snprintf(dir, sizeof(dir), "%.*s",
+		     slash == NULL ? 1 : (int)(slash - path) + 1,
+		     slash == NULL ? "." : path);
+	if (n < 0 || (size_t)n >= sizeof(dir) || realpath(dir, real) == NULL) {
+		detail_set(d, "folder of %.100s: %s", path, strerror(errno));
+		return ERR_REQUEST;
+	}
+	if (asprintf(out, "%s/%s", strcmp(real, "/") == 0 ? "" : real, base) <
+	    0)
+		return ERR_NOMEM;
+	return ERR_OK;
+}
+
+/*
+ * 1 if name is what an atomic write of base uses until it is done. Its six
+ * random characters hold no dot, so that base.cbor.x is none.
+ */
+static int
+is_leftover(const char *name, const char *base)
+{
+	static const char random[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789";
+	size_t n = strlen(base);
+
+	if (strncmp(name, base, n) != 0 || name[n] != '.')
+		return 0;
+	name += n + 1;
+	return strlen(name) == 6 && strspn(name, random) == 6;
+}
+
+static enum err
+remove_leftovers(const char *path, struct detail *d)
+{
+	const char *slash = strrchr(path, '/');
+	const struct dirent *ent;
+	char dir[PATH_MAX];
+	enum err e = ERR_OK;
+	DIR *all;
+
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
+	all = opendir(dir);
+	if (all == NULL) {
+		detail_set(d, "folder %s: %s", dir, strerror(errno));
+		return ERR_IO;
+	}
+	while (e == ERR_OK && (ent = readdir(all)) != NULL) {
+		if (is_leftover(ent->d_name, slash + 1) &&
+		    unlinkat(dirfd(all), ent->d_name, 0) != 0) {
+			detail_set(d, "removing %s%s: %s", dir, ent->d_name,
+				   strerror(errno));
+			e = ERR_IO;
+		}
+	}
+	(void)closedir(all);
+	return e;
+}
+
+enum err
+out_write(const char *path, const void *p, size_t len, struct detail *d)
+{
+	enum err e;
+
+	if ((e = remove_leftovers(path, d)) != ERR_OK)
+		return e;
+	e = file_write_atomic(path, 0600, p, len);
+	if (e != ERR_OK)
+		detail_set(d, "writing %s: %s", path, strerror(errno));
+	return e;
+}
+
+/* Private to its owner, and its octets from the medium, not from the cache. */
+static enum err
+check_private(const char *path, struct detail *d)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	enum err e = ERR_OK;
+
+	if (fd < 0) {
+		e = errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+		detail_set(d, "%s: %s", path, strerror(errno));
+		return e;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		detail_set(d, "%s is no file", path);
+		e = ERR_IO;
+	} else if ((st.st_mode & 077) != 0) {
+		detail_set(d, "%s: others can read it: chmod 600", path);
+		e = ERR_CONFIG;
+	}
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)close(fd);
+	return e;
+}
+
+enum err
+out_read(const char *path, size_t max, struct buf *out, struct detail *d)
+{
+	enum err e;
+
+	if ((e = check_private(path, d)) != ERR_OK)
+		return e;
+	e = file_read(path, max, out);
+	if (e == ERR_TOO_LARGE)
+		detail_set(d, "%s is larger than what was written", path);
+	else if (e != ERR_OK)
+		detail_set(d, "%s cannot be read", path);
+	return e;
+}
