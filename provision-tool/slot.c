@@ -113,8 +113,8 @@ slot_load(const struct slot *t, struct image **img, struct detail *d)
 }
 
 enum err
-slot_patch(const struct slot *t, const void *record, size_t len, struct image **img,
-      struct detail *d)
+slot_patch(const struct slot *t, const void *record, size_t len,
+	   struct image **img, struct detail *d)
 {
 	unsigned char head[SLOT_HEAD], sum[4];
 	enum err e;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/parse.h"
 #include "lib/wire/record.h"
 #include "provision-tool/out.h"
 #include "provision-tool/slot.h"
@@ -64,9 +65,8 @@ take_sum(struct slot *t, const char *s, struct detail *d)
 				  "from each other and AT from the slot";
 	char text[80], *from, *len;
 
-	if (strlen(s) >= sizeof(text))
+	if (copy_str(text, sizeof(text), s) != ERR_OK)
 		return wrong(d, how);
-	strcpy(text, s);
 	from = strchr(text, ':');
 	len = from == NULL ? NULL : strchr(from, '+');
 	if (len == NULL)
