@@ -59,4 +59,45 @@ enum err watch_merge(struct receipt_watch *w, const struct watch_news *news)
 void watch_hear(struct receipt_watch *w, uint64_t caller,
     const struct receipt *r, int64_t arrived_us);
 
+/* A receipt until it is kept. */
+struct post {
+	struct post *next;
+	uint32_t tenant;
+	name_t gateway;
+	char request_id[33];
+	struct receipt_add add;
+	int64_t arrived_us;
+	enum err e;
+	core_done *done;
+	void *arg;
+};
+/* When an event was committed here. */
+#define COMMITS 256
+struct committed {
+	uint32_t tenant;
+	uint64_t pos;
+	int64_t us;
+};
+struct receipts {
+	pthread_t thread;
+	int started;
+	pthread_mutex_t lock; /* of all below but st */
+	pthread_cond_t wake;
+	int stop;
+	struct post *first, *last;
+	unsigned nposts;
+	struct receipt_watch *watches;
+	unsigned nwatches;
+	struct committed commit[COMMITS];
+	unsigned turn;
+	struct store *st; /* the thread's */
+};
+/* The database session of the thread; it is receipts.c's alone. */
+enum err receipts_session(struct core *c) MUST_CHECK;
+/* The oldest and others of its tenant, each instance once: at most
+ * RECEIPT_BATCH_MAX. Lock held. */
+size_t receipts_batch(struct receipts *rs, struct post **batch);
+/* Writes a batch and tells those who sent it. No lock held. */
+void receipts_keep(struct core *c, struct post **batch, size_t n);
+
 #endif
