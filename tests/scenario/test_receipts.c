@@ -5,11 +5,13 @@
 #include "tests/scenario/world.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define GATEWAYS 8
+#define REAL 2 /* examples/gateway */
 #define BY_SECOND 2 /* of them speak to the second authd */
 
 static const char *const extra[] = {"--issuer", ISSUER, NULL};
@@ -102,6 +104,7 @@ set_up(void **state)
 	world_burn(&w, "SN0003");
 	world_burn(&w, "SN0004");
 	world_burn(&w, "SN0005");
+	world_burn(&w, "SN0006");
 	return 0;
 }
 
@@ -134,6 +137,48 @@ without_a_gateway_it_says_how_long_tokens_live_and_exits_3(void **state)
 	assert_true(says("done at position"));
 	assert_true(says("no gateway is enrolled for it"));
 	assert_true(says("live on for up to 10 minutes"));
+}
+
+static pid_t
+start_real(const char *name)
+{
+	char file[ROOM], out[ROOM], log[ROOM], text[80];
+	const char *argv[] = {"build:examples/gateway", "--enrolment-file",
+	    file, "--listen", "127.0.0.1:0", NULL};
+	pid_t pid;
+
+	world_file(&w, name, file);
+	CTL(&w, "caller", "create", name, "--role", "gateway", "--audiences",
+	    "hub", "--enrolment-out", file);
+	(void)snprintf(text, sizeof(text), "%s.out", name);
+	world_file(&w, text, out);
+	(void)snprintf(text, sizeof(text), "%s.log", name);
+	pid = process_start(argv, out, world_file(&w, text, log));
+	assert_true(pid > 0);
+	assert_int_equal(file_wait(out, "listening ", 60), 0);
+	return pid;
+}
+
+static void
+gateways_of_the_library_say_it(void **state)
+{
+	pid_t pid[REAL];
+	char name[20];
+	int i;
+
+	(void)state;
+	for (i = 0; i < REAL; i++) {
+		(void)snprintf(name, sizeof(name), "real%d", i);
+		pid[i] = start_real(name);
+	}
+	CTL(&w, "revoke", "device:SN0006", "--wait", "20s");
+	assert_true(says("enforced at 2 of 2 gateways, slowest "));
+	print_message("# %s", w.r.out);
+	for (i = 0; i < REAL; i++) {
+		assert_int_equal(process_stop(&pid[i], SIGTERM), 0);
+		(void)snprintf(name, sizeof(name), "real%d", i);
+		CTL(&w, "caller", "disable", name);
+	}
 }
 
 static void
@@ -383,6 +428,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(
 		without_a_gateway_it_says_how_long_tokens_live_and_exits_3),
+	    cmocka_unit_test(gateways_of_the_library_say_it),
 	    cmocka_unit_test(all_gateways_have_said_it_with_the_slowest),
 	    cmocka_unit_test(receipts_are_shown_later),
 	    cmocka_unit_test(
