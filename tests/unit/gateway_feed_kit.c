@@ -76,8 +76,8 @@ fworld_later(struct fworld *w, int64_t ms)
 	atomic_fetch_add(&w->mono_off, ms);
 }
 
-static void
-on_close(void *arg, const char *code, uint64_t position)
+void
+live_closed(void *arg, const char *code, uint64_t position)
 {
 	struct timespec ts;
 	struct live *l = arg;
@@ -98,7 +98,7 @@ live_open(struct fworld *w, struct live *l, uint64_t dn)
 	memset(l, 0, sizeof(*l));
 	snprintf(d.device_id, sizeof(d.device_id), "dev-%d", (int)dn);
 	d.position = fealty_gateway_position(w->g);
-	l->s = fealty_session_register(w->g, &d, on_close, l, NULL);
+	l->s = fealty_session_register(w->g, &d, live_closed, l, NULL);
 	assert_non_null(l->s);
 }
 

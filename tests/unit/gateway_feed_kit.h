@@ -25,6 +25,8 @@ struct live {
 	_Atomic int64_t closed_us;
 	char code[FEALTY_CODE];
 };
+/* For a session whose arg is a struct live. */
+fealty_close_fn live_closed;
 /* Registers device dn at the gateway's position. */
 void live_open(struct fworld *w, struct live *l, uint64_t dn);
 /* The code that a token of dn at pos gets, without waiting. */

@@ -1,6 +1,8 @@
 /* What an enrolled gateway makes of what it hears, true or false. */
 #include "tests/unit/gateway_feed_kit.h"
 
+#include <pthread.h>
+
 #include "lib/wire/wire.h"
 
 static void
@@ -53,6 +55,80 @@ receipt_waits_until_the_session_is_gone(void **state)
 	fealty_session_unregister(w->g, &l.s);
 	receipted(w, &r, later);
 	assert_int_equal(r.closed, 1);
+}
+
+#define HOSTS 4
+#define TURNS 150
+struct host {
+	struct fworld *w;
+	pthread_t thread;
+	_Atomic int *over;
+	unsigned refused, ended, untrue;
+};
+
+/*
+ * Registers, perhaps is cut, lets go. What was cut at a position must not
+ * have been receipted before it has let go.
+ */
+static void *
+host(void *arg)
+{
+	struct host *h = arg;
+	struct fealty_device d = {.device_number = 1, .epoch = 1, .tls = 13};
+	struct feedd_receipt r;
+	struct live l;
+	uint64_t at;
+
+	snprintf(d.device_id, sizeof(d.device_id), "dev-1");
+	while (!atomic_load(h->over)) {
+		memset(&l, 0, sizeof(l));
+		d.position = fealty_gateway_position(h->w->g);
+		l.s = fealty_session_register(h->w->g, &d, live_closed, &l,
+		    NULL);
+		if (l.s == NULL) {
+			h->refused++;
+			continue;
+		}
+		for (int i = 0; i < 2; i++)
+			nap();
+		if ((at = atomic_load(&l.closed)) != 0) {
+			feedd_receipt(h->w->f, &r);
+			h->untrue += r.position >= at - 1;
+			h->ended++;
+		}
+		fealty_session_unregister(h->w->g, &l.s);
+	}
+	return (NULL);
+}
+
+static void
+sessions_come_and_go_while_events_do_and_receipts_are_true(void **state)
+{
+	struct fworld *w = *state;
+	struct host h[HOSTS];
+	struct feedd_receipt r;
+	_Atomic int over = 0;
+	uint64_t pos = 0;
+	unsigned ended = 0;
+
+	for (int i = 0; i < HOSTS; i++) {
+		h[i] = (struct host){.w = w, .over = &over};
+		assert_int_equal(pthread_create(&h[i].thread, NULL, host,
+		    &h[i]), 0);
+	}
+	for (int i = 0; i < TURNS; i++) {
+		pos = feedd_event(w->f, EV_DEVICE, 1, EFFECT_CUT);
+		nap();
+	}
+	at_position(w, pos);
+	atomic_store(&over, 1);
+	for (int i = 0; i < HOSTS; i++) {
+		pthread_join(h[i].thread, NULL);
+		ended += h[i].ended;
+		assert_int_equal(h[i].untrue, 0);
+	}
+	receipted(w, &r, pos);
+	assert_true(ended > 0 && r.closed >= ended);
 }
 
 static void
@@ -312,6 +388,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, fworld_up, fworld_down)
 		T(event_ends_the_session_and_is_receipted),
 		T(receipt_waits_until_the_session_is_gone),
+		T(sessions_come_and_go_while_events_do_and_receipts_are_true),
 		T(receipts_that_fail_become_part_of_the_next),
 		T(lies_are_not_believed_and_another_stream_is_taken),
 		T(replayed_and_overlapping_events_change_nothing),
