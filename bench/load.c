@@ -1,9 +1,11 @@
 /*
  * The load generator: keep-alive connections on one epoll loop, one request
- * in flight on each, every answer checked against its plan.
+ * in flight on each, every answer checked against its plan. As fast as it
+ * goes, or at a rate.
  */
 #include <sys/epoll.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 
 struct options {
 	const char *host, *plan, *save, *identities;
-	uint64_t port, connections, seconds_ms;
+	uint64_t port, connections, seconds_ms, rate;
 	int once, exact, tls12, help;
 };
 
@@ -26,11 +28,40 @@ struct load {
 	struct plan plan;
 	size_t next;   /* entry to be sent next */
 	size_t active; /* connections with a request in flight */
+	struct conn **idle; /* with a rate: those that wait for their turn */
+	size_t nidle;
+	uint64_t started;
 	int epoll;
 	int64_t end_us;
 	FILE *save;
 	struct stats stats;
 };
+
+static volatile sig_atomic_t stopped;
+
+/* SIGTERM: time is up, and what was measured counts. */
+static void
+stop(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+static int
+over(const struct load *l)
+{
+	return stopped || now_us() >= l->end_us;
+}
+
+/* With a rate: whether the next request is due. */
+static int
+due(const struct load *l)
+{
+	int64_t us = now_us() - l->stats.begun_us;
+
+	return l->o.rate == 0 ||
+	       l->started < (uint64_t)us * l->o.rate / 1000000;
+}
 
 /* Starts the next request on c, if there is one and time is left. */
 static int
@@ -38,12 +69,18 @@ start(struct load *l, struct conn *c)
 {
 	const struct plan_entry *e;
 
+	if (!due(l)) {
+		l->idle[l->nidle++] = c;
+		return 0;
+	}
+
 	if (l->next == l->plan.n && l->o.once)
 		return 0;
-	if (now_us() >= l->end_us)
+	if (over(l))
 		return 0;
 	e = &l->plan.entries[l->next++ % l->plan.n];
 	conn_send(c, e);
+	l->started++;
 	l->active++;
 	return conn_write(c);
 }
@@ -111,15 +148,29 @@ step(struct load *l, struct conn *c)
 	return r;
 }
 
+/* Starts what is due, on whoever waits. */
+static int
+start_due(struct load *l)
+{
+	while (l->nidle > 0 && !over(l) && due(l))
+		if (start(l, l->idle[--l->nidle]) < 0)
+			return -1;
+	return 0;
+}
+
 static int
 loop(struct load *l)
 {
 	struct epoll_event ev[64];
 	int i, n;
 
-	while (l->active > 0) {
-		n = epoll_wait(l->epoll, ev, 64, 10000);
-		if (n == 0) {
+	while (l->active > 0 || (l->nidle > 0 && !over(l))) {
+		n = epoll_wait(l->epoll, ev, 64, l->o.rate > 0 ? 1 : 10000);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (start_due(l) != 0)
+			return -1;
+		if (n == 0 && l->o.rate == 0) {
 			fprintf(stderr, "no answer for 10 s\n");
 			return -1;
 		}
@@ -155,7 +206,8 @@ drive(struct load *l)
 	if (pool == NULL)
 		return -1;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (l->epoll == -1)
+	l->idle = calloc(pool->n, sizeof(struct conn *));
+	if (l->epoll == -1 || l->idle == NULL)
 		goto out;
 	l->stats.begun_us = now_us();
 	l->end_us = l->stats.begun_us + (int64_t)l->o.seconds_ms * 1000;
@@ -169,6 +221,7 @@ drive(struct load *l)
 out:
 	if (l->epoll >= 0)
 		(void)close(l->epoll);
+	free(l->idle);
 	conn_pool_close(pool);
 	return rc;
 }
@@ -183,6 +236,8 @@ static const struct opt table[] = {
 	"5s"},
     {"plan", 0, OPT_STRING, "FILE", "requests and expectations", O(plan), 0,
 	NULL},
+    {"rate", 0, OPT_NUMBER, "N", "requests a second; 0: as it goes", O(rate),
+	1000000, "0"},
     {"once", 0, OPT_FLAG, NULL, "send each request once only", O(once), 0,
 	NULL},
     {"exact", 0, OPT_FLAG, NULL,
@@ -225,6 +280,7 @@ main(int argc, char **argv)
 		opt_help(table, NOPTIONS);
 		return 2;
 	}
+	(void)signal(SIGTERM, stop);
 	if (prepare(&l) == 0)
 		rc = drive(&l);
 	if (l.save != NULL && fclose(l.save) != 0)

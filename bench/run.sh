@@ -2,14 +2,17 @@
 # How fast the hot paths are, each beside its floor: the least that a server
 # on the same stack has to do, measured in the same run with the same load.
 #   bench/run.sh [ROW...] [--smoke] [--json FILE]
-# Rows: introspect-seen introspect-new token-psk token-assertion; without
-# any, all. --smoke takes seconds and judges only that every answer is right.
-# FEALTY_BUILD names a build (default: ./build-bench, made if need be).
+# Rows: introspect-seen introspect-new token-psk token-assertion revocation;
+# without any, all. --smoke takes seconds and judges only
+# that every answer is right. FEALTY_BUILD names a build (default:
+# ./build-bench, made if need be); FEALTY_REVOCATIONS how many revocations of
+# each kind there are (default: 2000).
 set -u
 umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 all_rows="introspect-seen introspect-new token-psk token-assertion"
+all_rows+=" revocation"
 rows=() smoke='' json=''
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -20,7 +23,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-*)
-		sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+		sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	*)
@@ -36,9 +39,11 @@ done
 
 if [ -n "$smoke" ]; then
 	rounds=1 time=1s devices=4 connections=16 nassert=400 ntokens=400
+	few=2 many=4 most=8 revocations=${FEALTY_REVOCATIONS:-5}
 else
 	rounds=5 time=5s devices=64 connections=64 nassert=120000
 	ntokens=100000
+	few=10 many=100 most=1000 revocations=${FEALTY_REVOCATIONS:-2000}
 fi
 
 build=${FEALTY_BUILD:-$top/build-bench}
@@ -57,7 +62,7 @@ pgbin=/usr/lib/postgresql/15/bin
 
 dir=$(mktemp -d /tmp/fealty-be.XXXXXX) || exit 1
 chmod 711 "$dir"
-authd_pid='' floor_pid='' pg_pid=''
+authd_pid='' floor_pid='' pg_pid='' load_pid=''
 api=0 listener=0 # chosen at the first start and kept: the issuer names it
 unset FEALTY_URL FEALTY_CREDENTIAL_FILE FEALTY_CA_FILE
 
@@ -65,6 +70,7 @@ stop() { # PID: ends it and waits
 	[ -z "$1" ] || { kill "$1" && wait "$1"; } 2>/dev/null
 }
 cleanup() {
+	stop "$load_pid"
 	stop "$floor_pid"
 	stop "$authd_pid"
 	[ -z "$pg_pid" ] || { kill -INT "$pg_pid" && wait "$pg_pid"; } \
@@ -94,6 +100,7 @@ start_authd() {
 	"$build/authd/authd" --embedded "$dir/a" --sql-dir "$top/sql" \
 	    --listen "127.0.0.1:$api" \
 	    --device-listen "127.0.0.1:$listener" \
+	    --connections-per-address 0 \
 	    --log-level warn >>"$dir/authd.log" 2>&1 &
 	authd_pid=$!
 	until_true 60 test -f "$dir/a/run/ready" || die "authd is not ready"
@@ -206,6 +213,26 @@ report() { # ROW METRIC UNIT VALUE FLOOR REACH
 	    "$2" "$4" "$3" "$5" "$(awk "BEGIN {print $ratio * 100}")" \
 	    "$(awk "BEGIN {print $6 * 100}")" \
 	    "$([ "$ok" = true ] && echo ok || echo NOT OK)"
+}
+
+# The same for what should be small: a time, or what something takes.
+report_least() { # ROW METRIC UNIT VALUE FLOOR REACH
+	local ok=true
+	[ ! -e "$dir/wrong" ] || ok=false
+	if [ -z "$smoke" ] && [ "$ok" = true ]; then
+		ok=$(awk -v v="$4" -v m="$6" \
+		    'BEGIN {print (v <= m) ? "true" : "false"}')
+	fi
+	[ "$ok" = true ] || all_ok=false
+	results=$(jq --arg row "$1" --arg metric "$2" --arg unit "$3" \
+	    --argjson value "$4" --argjson floor "$5" --argjson reach "$6" \
+	    --argjson ok "$ok" --argjson smoke "$([ -n "$smoke" ] && echo true || echo false)" \
+	    --arg machine "$machine" '. + [{row: $row, metric: $metric,
+	    value: $value, unit: $unit, better: "lower", floor: $floor,
+	    reach: $reach, ok: $ok, smoke: $smoke, machine: $machine}]' \
+	    <<<"$results")
+	printf '%-16s %-10s %9.2f %-4s %9.2f %7s %7s  %s\n' "$1" "$2" "$4" \
+	    "$3" "$5" '' "<= $6" "$([ "$ok" = true ] && echo ok || echo NOT OK)"
 }
 
 # Tokens of the devices, over their own connections; also the answer's octets
@@ -325,6 +352,74 @@ row_token_assertion() {
 	value=$(median <<<"$values")
 	report token-assertion rate 1/s "$value" "$(median <<<"$floors")" 0.6
 	report token-assertion absolute 1/s "$value" 12000 1
+}
+
+enrol() { # COUNT: gateways that do not exist yet
+	local i
+	[ -d "$dir/enrolments" ] || mkdir -m 700 "$dir/enrolments" || return 1
+	for ((i = 1; i <= $1; i++)); do
+		[ ! -e "$dir/enrolments/$i" ] || continue
+		"$ctl" caller create "sim-$i" --role gateway --audiences hub \
+		    --enrolment-out "$dir/enrolments/$i" >/dev/null ||
+		    return 1
+	done
+}
+
+revoke() { # GATEWAYS METRIC P50 P99; P50 "": only P99 counts
+	local out p50 p99
+	enrol "$1" >>"$dir/ctl.log" 2>&1 || die "enrolment"
+	out=$("$build/bench/revoke" --port "$api" --gateways "$1" --devices 2 \
+	    --count "$revocations" --enrolments "$dir/enrolments" \
+	    --credential-file "$FEALTY_CREDENTIAL_FILE") ||
+	    touch "$dir/wrong"
+	[ -n "$out" ] || out='{"p50_us":0,"p99_us":0}'
+	[ -z "$load_pid" ] || stop_other_load
+	p50=$(jq '.p50_us / 1000' <<<"$out")
+	p99=$(jq '.p99_us / 1000' <<<"$out")
+	[ -z "$3" ] || report_least revocation "$2-p50" ms "$p50" \
+	    "$(jq '.p50_us / 1000' "$dir/notify")" "$3"
+	report_least revocation "$2-p99" ms "$p99" \
+	    "$(jq '.p99_us / 1000' "$dir/notify")" "$4"
+	[ -n "$smoke" ] || printf '  %s: %s\n' "$2" "$out"
+}
+
+# Introspections at a steady rate, of devices that nobody revokes.
+start_other_load() {
+	local i
+	mkdir -m 700 "$dir/others" || die "others"
+	for ((i = 3; i <= devices; i++)); do
+		cp -r "$dir/records/B$i"* "$dir/others" || die "records"
+	done
+	mv "$dir/ids" "$dir/ids.all"
+	"$prepare" identities --records "$dir/others" --out "$dir/ids" ||
+	    die "identities"
+	fetch_tokens 1000 "$dir/loaded"
+	mv "$dir/ids.all" "$dir/ids"
+	plan_introspect "$dir/loaded" "$dir/loaded.plan"
+	"$load" --port "$api" --plan "$dir/loaded.plan" --rate 5000 \
+	    --connections 16 --seconds 3600s >"$dir/loaded.out" &
+	load_pid=$!
+}
+stop_other_load() { # every answer was right, and there were enough
+	local pid=$load_pid
+	load_pid=''
+	{ kill "$pid" && wait "$pid"; } || touch "$dir/wrong"
+	[ -z "$smoke" ] || return 0
+	jq -e '.rate >= 4900' "$dir/loaded.out" >/dev/null || {
+		echo "bench: too little load: $(cat "$dir/loaded.out")" >&2
+		touch "$dir/wrong"
+	}
+}
+
+row_revocation() {
+	start_floor_pg || die "the floor's PostgreSQL"
+	"$build/bench/notify" "$pg" "$revocations" >"$dir/notify" ||
+	    die "COMMIT to NOTIFY"
+	revoke "$few" "$few" 2.5 8
+	revoke "$many" "$many" 8 20
+	start_other_load
+	revoke "$many" "$many-load" '' 40
+	revoke "$most" "$most" '' 150
 }
 
 set_up
