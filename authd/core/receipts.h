@@ -67,7 +67,6 @@ struct post {
 	char request_id[33];
 	struct receipt_add add;
 	int64_t arrived_us;
-	enum err e;
 	core_done *done;
 	void *arg;
 };
