@@ -6,6 +6,7 @@
 
 /* A receipt on its way: judged, told to who waits, queued, kept. */
 #define POSTS_MAX 8192
+#define POSTS_OF_ONE 512 /* of one gateway: it has half as many instances */
 #define TRIES 4
 #define SILENT_S 3600 /* an instance may then give up its place */
 
@@ -14,15 +15,44 @@
 static enum err
 beyond_txn(struct txn *tx)
 {
+	const uint64_t *pos = tx->arg;
+	uint64_t head = 0, floor = 0;
+	enum err e;
+
+	e = store_position(tx->st, &head, &floor);
+	if (e != ERR_OK || *pos <= head)
+		return e == ERR_OK ? ERR_AHEAD : e;
 	detail_set(&tx->call->detail, "member position: beyond the head");
 	return ERR_BACKWARDS;
+}
+
+/*
+ * It may have heard of it through another, faster authd: that is worth the
+ * wait, but only for a position that the database has. Who makes one up
+ * must not hold a worker for it.
+ */
+static enum err
+judge_ahead(struct core_call *call, const struct receipt *r)
+{
+	uint64_t pos = r->position;
+	struct txn tx = {.call = call, .mode = STORE_READ,
+	    .action = "receipt", .object_kind = "caller", .arg = &pos};
+	enum err e;
+
+	(void)snprintf(tx.object, sizeof(tx.object), "%s",
+	    call->caller->name);
+	(void)snprintf(tx.note, sizeof(tx.note), "position %llu",
+	    (unsigned long long)pos);
+	e = txn_run(&tx, beyond_txn);
+	if (e != ERR_AHEAD)
+		return e;
+	follower_wait(call->core, call->tenant, pos, CORE_AHEAD_MS);
+	return revset_position(call->tenant->revset) >= pos ? ERR_OK : e;
 }
 
 enum err
 core_receipt_check(struct core_call *call, const struct receipt *r)
 {
-	struct txn tx = {.call = call, .mode = STORE_READ,
-	    .action = "receipt", .object_kind = "caller"};
 	const struct core_tenant *t = call->tenant;
 	enum err e;
 
@@ -33,17 +63,22 @@ core_receipt_check(struct core_call *call, const struct receipt *r)
 		e = ERR_NAME;
 	if (e != ERR_OK || r->position <= revset_position(t->revset))
 		return e;
-	if (!call->may_block)
-		return ERR_WOULD_BLOCK;
-	/* It may have heard of it through another, faster authd. */
-	follower_wait(call->core, t, r->position, CORE_AHEAD_MS);
-	if (r->position <= revset_position(t->revset))
-		return ERR_OK;
-	(void)snprintf(tx.object, sizeof(tx.object), "%s",
-	    call->caller->name);
-	(void)snprintf(tx.note, sizeof(tx.note), "position %llu",
-	    (unsigned long long)r->position);
-	return txn_run(&tx, beyond_txn);
+	return call->may_block ? judge_ahead(call, r) : ERR_WOULD_BLOCK;
+}
+
+/* One gateway that says much must not keep the others from speaking. */
+static int
+is_room(const struct receipts *rs, const struct post *p)
+{
+	const struct post *q;
+	unsigned n = 0;
+
+	if (rs->nposts < POSTS_OF_ONE)
+		return 1;
+	for (q = rs->first; q != NULL; q = q->next)
+		n += q->tenant == p->tenant &&
+		    q->add.caller == p->add.caller;
+	return n < POSTS_OF_ONE && rs->nposts < POSTS_MAX;
 }
 
 static enum err
@@ -55,7 +90,7 @@ enqueue(struct receipts *rs, struct post *p)
 	(void)pthread_mutex_lock(&rs->lock);
 	if (rs->stop)
 		e = ERR_NOT_READY;
-	else if (rs->nposts >= POSTS_MAX)
+	else if (!is_room(rs, p))
 		e = ERR_BUSY;
 	if (e == ERR_OK) {
 		for (w = rs->watches; w != NULL; w = w->next)

@@ -11,6 +11,7 @@
  * one commit, and looks for receipts that other processes got.
  */
 #define WATCHES_MAX 64
+#define WATCHES_OF_ONE 16 /* of one tenant: the others wait as well */
 #define POLL_US INT64_C(25000)	    /* for the first second, then */
 #define POLL_LATER_US INT64_C(200000)
 #define RETRY_US INT64_C(200000)    /* after the database did not answer */
@@ -24,6 +25,17 @@ receipts_session(struct core *c)
 
 	return rs->st != NULL ? ERR_OK :
 	    store_acquire(c->pool, CORE_ACQUIRE_MS, &rs->st);
+}
+
+static int
+is_room(const struct receipts *rs, uint32_t tenant)
+{
+	const struct receipt_watch *w;
+	unsigned n = 0;
+
+	for (w = rs->watches; w != NULL; w = w->next)
+		n += w->tenant == tenant;
+	return n < WATCHES_OF_ONE && rs->nwatches < WATCHES_MAX;
 }
 
 enum err
@@ -41,7 +53,7 @@ core_watch_wait(struct core *c, struct receipt_watch *w, uint32_t ms,
 	(void)pthread_mutex_lock(&rs->lock);
 	if (rs->stop)
 		e = ERR_NOT_READY;
-	else if (rs->nwatches >= WATCHES_MAX)
+	else if (!is_room(rs, w->tenant))
 		e = ERR_BUSY;
 	if (e == ERR_OK) {
 		w->next = rs->watches;

@@ -206,6 +206,73 @@ a_position_beyond_the_head_is_refused_and_recorded(void **state)
 	assert_int_equal(core_receipt_check(&call, &r), ERR_OK);
 }
 
+static int64_t
+mono_ms(void)
+{
+	struct timespec ts = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Threat: a gateway makes up positions, each of which holds a worker. */
+static void
+a_made_up_position_is_waited_for_by_nobody(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t head = core_tenant_position(f->tenant);
+	int64_t begin = mono_ms();
+	int i;
+
+	for (i = 0; i < 20; i++)
+		assert_int_equal(say(f, &f->gateway, "i", head + 1000),
+		    ERR_BACKWARDS);
+	/* Ten seconds if each waited for the follower. */
+	assert_true(mono_ms() - begin < 5000);
+}
+
+/* Keeps core's thread here until it is let go. */
+static atomic_int held, let_go;
+
+static void
+on_held(void *arg, enum err e)
+{
+	const struct timespec ts = {0, 1000000};
+
+	atomic_store(&held, 1);
+	while (!atomic_load(&let_go))
+		(void)nanosleep(&ts, NULL);
+	on_done(arg, e);
+}
+
+/* Threat: one gateway's receipts take all places. */
+static void
+one_gateway_cannot_fill_the_queue(void **state)
+{
+	enum { MANY = 3000 };
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->gateway);
+	struct core_call other = fixture_call(f, &f->other_gateway);
+	struct receipt r = at("i", core_tenant_position(f->tenant));
+	struct told t = {0}, o = {0};
+	enum err e = ERR_OK;
+	int n = 0;
+
+	assert_int_equal(core_receipt_take(&call, &r, on_held, &t), ERR_OK);
+	n++;
+	while (!atomic_load(&held))
+		continue;
+	while (e == ERR_OK && n < MANY) {
+		e = core_receipt_take(&call, &r, on_done, &t);
+		n += e == ERR_OK;
+	}
+	assert_int_equal(e, ERR_BUSY);
+	assert_int_equal(core_receipt_take(&other, &r, on_done, &o), ERR_OK);
+	atomic_store(&let_go, 1);
+	assert_int_equal(await(&t, n), 1);
+	assert_int_equal(await(&o, 1), 1);
+}
+
 static void
 every_instance_heard_of_lately_has_to_say_it(void **state)
 {
@@ -234,11 +301,11 @@ every_instance_heard_of_lately_has_to_say_it(void **state)
 	core_watch_free(&w);
 }
 
-/* Threat: waiting takes all memory. */
+/* Threat: waiting takes all memory, or all places of other tenants. */
 static void
 few_may_wait_at_a_time_and_a_stop_wakes_them(void **state)
 {
-	enum { MANY = 64 };
+	enum { MANY = 16 };
 	struct fixture *f = *state;
 	struct receipt_watch *w[MANY + 1];
 	struct told woken = {0};
@@ -347,6 +414,8 @@ main(void)
 	    CASE(who_waits_hears_from_memory_though_the_database_is_away),
 	    CASE(a_wait_ends_with_its_time),
 	    CASE(a_position_beyond_the_head_is_refused_and_recorded),
+	    CASE(a_made_up_position_is_waited_for_by_nobody),
+	    CASE(one_gateway_cannot_fill_the_queue),
 	    CASE(every_instance_heard_of_lately_has_to_say_it),
 	    CASE(few_may_wait_at_a_time_and_a_stop_wakes_them),
 	    CASE(metrics_know_who_is_behind),
