@@ -107,6 +107,8 @@ take(struct fealty_gateway *g, const struct heartbeat *h)
 		f->snapshot = true;
 		return (ERR_AHEAD);
 	}
+	if (h->head > atomic_load(&g->head))
+		atomic_store(&g->head, h->head);
 	/* of one that knows less than we do: says nothing about now */
 	if (h->head < pos)
 		return (ERR_OK);

@@ -153,6 +153,8 @@ page(struct fealty_gateway *g, bool *more)
 		link_next(&g->link);
 		e = ERR_BACKWARDS;
 	}
+	if (e == ERR_OK && p.head > atomic_load(&g->head))
+		atomic_store(&g->head, p.head);
 	if (e == ERR_OK && after != 0 && p.floor > after)
 		gw_below_floor(g, p.floor);
 	if (e == ERR_OK)

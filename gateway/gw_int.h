@@ -389,6 +389,7 @@ struct fealty_gateway {
 	struct revset *_Atomic set;
 	_Atomic uint32_t tenant;
 	_Atomic uint64_t enforced;
+	_Atomic uint64_t head; /* as the authority last said */
 	_Atomic int64_t heard; /* monotonic ms, -1: never */
 	/* the authority's clock then, ms; 0 without heartbeats */
 	_Atomic int64_t beat_ms;

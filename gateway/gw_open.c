@@ -86,6 +86,14 @@ fealty_gateway_position(const struct fealty_gateway *g)
 	return (atomic_load(&g->enforced));
 }
 
+uint64_t
+fealty_gateway_head(const struct fealty_gateway *g)
+{
+	uint64_t head = atomic_load(&g->head), pos = atomic_load(&g->enforced);
+
+	return (head > pos ? head : pos);
+}
+
 int
 fealty_gateway_ready(const struct fealty_gateway *gateway)
 {

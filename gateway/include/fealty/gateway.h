@@ -163,6 +163,13 @@ FEALTY_EXPORT uint64_t fealty_gateway_age(
  */
 FEALTY_EXPORT int fealty_gateway_ready(const struct fealty_gateway *gateway);
 
+/*
+ * The newest position that the authority has spoken of, at least the one
+ * enforced: their difference is what is known to be missing here.
+ */
+FEALTY_EXPORT uint64_t fealty_gateway_head(
+    const struct fealty_gateway *gateway);
+
 /* ---- who a device is ------------------------------------------------ */
 
 /* An authenticated device, and the position at which it was. */
@@ -268,6 +275,25 @@ FEALTY_EXPORT int fealty_tls_handshake(struct fealty_gateway *gateway,
  * is fealty_session_register.
  */
 FEALTY_EXPORT int fealty_tls_peer(const SSL *ssl, struct fealty_device *peer);
+
+/* ---- keys for a TLS of the host's own ------------------------------- */
+
+/* Wipe it after use. */
+struct fealty_psk {
+	unsigned char key[32];
+	struct fealty_device device;
+};
+/*
+ * For hosts that cannot use fealty_tls_setup: the key of an identity (of len
+ * octets) for this audience and this TLS, 12 or 13. Waits for the authority
+ * at most wait_ms (0: not at all; at most 10,000); a key that comes later is
+ * found the next time. Returns accepted; psk is written only then. Whatever
+ * is refused must look to the peer like a wrong key, and the session must be
+ * registered (below) with the device found here.
+ */
+FEALTY_EXPORT int fealty_psk_find(struct fealty_gateway *gateway,
+    const char *identity, size_t len, int tls, uint32_t wait_ms,
+    struct fealty_psk *psk, struct fealty_decision *decision);
 
 /* ---- sessions ------------------------------------------------------- */
 
