@@ -67,13 +67,13 @@ require_scope(struct req *r, const char *s, size_t len)
 }
 
 static enum MHD_Result
-on_argument(void *cls, enum MHD_ValueKind kind, const char *key,
-    size_t key_len, const char *value, size_t len)
+on_argument(void *cls, enum MHD_ValueKind kind, const char *name,
+    size_t name_len, const char *value, size_t len)
 {
 	struct req *r = cls;
 
 	/* a slip of the pen in a proxy's configuration opens nothing */
-	if (key_len == 5 && memcmp(key, "scope", 5) == 0)
+	if (name_len == 5 && memcmp(name, "scope", 5) == 0)
 		require_scope(r, value, len);
 	else
 		refuse(r, ERR_REQUEST);
@@ -99,14 +99,14 @@ take_token(struct req *r, const char *value, size_t len)
 }
 
 static enum MHD_Result
-on_header(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
-    const char *value, size_t len)
+on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+    size_t name_len, const char *value, size_t len)
 {
 	struct req *r = cls;
 
-	if (strcasecmp(key, "Authorization") == 0)
+	if (strcasecmp(name, "Authorization") == 0)
 		take_token(r, value, len);
-	else if (strcasecmp(key, "Fealty-Require-Scope") == 0)
+	else if (strcasecmp(name, "Fealty-Require-Scope") == 0)
 		require_scope(r, value, len);
 	return (MHD_YES);
 }

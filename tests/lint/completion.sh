@@ -33,4 +33,6 @@ check provision_tool $commands \
     $(for c in $commands; do "$tool" "$c" --help | options; done)
 # shellcheck disable=SC2046
 check authd $("$build/authd/authd" --help | options)
+# shellcheck disable=SC2046
+check fealty_agent $("$build/gateway/agent/fealty-agent" --help | options)
 exit $bad
