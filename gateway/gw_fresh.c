@@ -22,50 +22,62 @@ gw_now(const struct fealty_gateway *g)
 	return (clock_mono_ms(g->clock));
 }
 
+/*
+ * The authority's word may move between two of these loads; the result is
+ * then between what it was and what it is.
+ */
+void
+gw_look(const struct fealty_gateway *g, struct freshness *out)
+{
+	int64_t heard = atomic_load(&g->heard), now = gw_now(g);
+	int64_t beat = atomic_load(&g->beat_ms), silence, age = 0;
+	int64_t wall = clock_wall_ms(g->clock);
+
+	out->age = UINT64_MAX;
+	if (heard >= 0) {
+		silence = now > heard ? now - heard : 0;
+		if (beat != 0) {
+			age = wall - beat;
+			if (beat + silence > wall)
+				wall = beat + silence;
+		}
+		out->age = (uint64_t)(age > silence ? age : silence);
+	}
+	out->wall_s = wall / 1000;
+	out->stale = false;
+	if (out->age == UINT64_MAX || atomic_load(&g->set) == NULL)
+		out->err = ERR_NOT_READY;
+	else if (out->age <= g->max_stale_ms)
+		out->err = ERR_OK;
+	else {
+		out->stale = g->stale_open && out->age <= g->stale_limit_ms;
+		out->err = out->stale ? ERR_OK : ERR_STALE;
+	}
+}
+
 int64_t
 gw_wall_s(const struct fealty_gateway *g)
 {
-	int64_t heard = atomic_load(&g->heard), now = gw_now(g);
-	int64_t beat = atomic_load(&g->beat_ms), said = 0;
-	int64_t wall = clock_wall_ms(g->clock);
+	struct freshness f;
 
-	if (beat != 0 && heard >= 0 && now >= heard)
-		said = beat + (now - heard);
-	return ((wall > said ? wall : said) / 1000);
+	gw_look(g, &f);
+	return (f.wall_s);
 }
 
 uint64_t
 fealty_gateway_age(const struct fealty_gateway *g)
 {
-	int64_t heard = atomic_load(&g->heard), now = gw_now(g);
-	int64_t beat = atomic_load(&g->beat_ms), silence, age = 0;
+	struct freshness f;
 
-	if (heard < 0)
-		return (UINT64_MAX);
-	silence = now > heard ? now - heard : 0;
-	if (beat != 0)
-		age = clock_wall_ms(g->clock) - beat;
-	return ((uint64_t)(age > silence ? age : silence));
-}
-
-enum err
-gw_freshness(const struct fealty_gateway *g, bool *stale)
-{
-	uint64_t age = fealty_gateway_age(g);
-
-	*stale = false;
-	if (age == UINT64_MAX || atomic_load(&g->set) == NULL)
-		return (ERR_NOT_READY);
-	if (age <= g->max_stale_ms)
-		return (ERR_OK);
-	*stale = g->stale_open && age <= g->stale_limit_ms;
-	return (*stale ? ERR_OK : ERR_STALE);
+	gw_look(g, &f);
+	return (f.age);
 }
 
 enum err
 gw_fresh(const struct fealty_gateway *g)
 {
-	bool stale;
+	struct freshness f;
 
-	return (gw_freshness(g, &stale));
+	gw_look(g, &f);
+	return (f.err);
 }

@@ -412,7 +412,8 @@ struct fealty_gateway {
 	bool following;
 	pthread_mutex_t feed_lock;
 	pthread_cond_t feed_cond;
-	uint64_t rounds; /* under feed_lock, as the rest */
+	/* changed under feed_lock, as the rest */
+	_Atomic uint64_t rounds;
 	bool poked, want_jwks, want_identity_keys, stopping;
 	_Atomic int64_t jwks_tried; /* monotonic ms */
 	int64_t identity_keys_tried; /* follower only */
@@ -422,9 +423,14 @@ struct fealty_gateway {
 /* Contexts and connections keep the memory, not the threads and keys. */
 void gateway_ref(struct fealty_gateway *g);
 void gateway_unref(struct fealty_gateway *g);
-/* ERR_OK, ERR_NOT_READY or ERR_STALE; whether it is only for the policy. */
-enum err gw_freshness(const struct fealty_gateway *g, bool *stale)
-    MUST_CHECK;
+/* How far what is known can be believed, from one look at the clocks. */
+struct freshness {
+	enum err err;	/* ERR_OK, ERR_NOT_READY or ERR_STALE */
+	bool stale;	/* ERR_OK, but only for the policy */
+	uint64_t age;	/* ms; UINT64_MAX: never heard */
+	int64_t wall_s; /* the time, at least */
+};
+void gw_look(const struct fealty_gateway *g, struct freshness *out);
 enum err gw_fresh(const struct fealty_gateway *g) MUST_CHECK;
 /* What time it is at least, by our clock and by what the authority said. */
 int64_t gw_wall_s(const struct fealty_gateway *g);

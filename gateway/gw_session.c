@@ -191,15 +191,16 @@ fealty_session_register(struct fealty_gateway *g,
 	struct fealty_decision unused;
 	struct fealty_session *se = NULL;
 	name_t name;
-	bool stale;
+	struct freshness fresh;
 	enum err e;
 
 	if (decision == NULL)
 		decision = &unused;
 	memset(decision, 0, sizeof(*decision));
 	decision->device = *peer;
-	decision->staleness_ms = fealty_gateway_age(g);
-	e = gw_freshness(g, &stale);
+	gw_look(g, &fresh);
+	decision->staleness_ms = fresh.age;
+	e = fresh.err;
 	if (e == ERR_OK && peer->ngroups > FEALTY_GROUPS)
 		e = ERR_REQUEST;
 	if (e == ERR_OK && (se = calloc(1, sizeof(*se))) == NULL)
@@ -217,7 +218,7 @@ fealty_session_register(struct fealty_gateway *g,
 		e = gw_why_get(g->why, peer->device_number, decision->event,
 		    e, name);
 	}
-	decision->stale = e == ERR_OK && stale;
+	decision->stale = e == ERR_OK && fresh.stale;
 	gw_refuse(decision, e, NULL);
 	return (se);
 }

@@ -7,13 +7,13 @@
 
 /* Form and signature; from the cache if it was good before. */
 static enum err
-verified(struct fealty_gateway *g, const char *token, size_t len,
-    struct token_claims *c, struct detail *d)
+verified(struct fealty_gateway *g, int64_t now, const char *token,
+    size_t len, struct token_claims *c, struct detail *d)
 {
 	struct token_rules r = {
 		.iss = g->issuer,
 		.aud = g->audience,
-		.now = gw_wall_s(g),
+		.now = now,
 		.leeway = GW_LEEWAY,
 	};
 	enum err e;
@@ -87,16 +87,16 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	struct token_claims c;
 	struct claim cl;
 	name_t name;
-	bool stale;
+	struct freshness fresh;
 	enum err e;
 
-	e = gw_freshness(g, &stale);
-	d->staleness_ms = fealty_gateway_age(g);
-	if (e != ERR_OK)
-		return (e);
+	gw_look(g, &fresh);
+	d->staleness_ms = fresh.age;
+	if (fresh.err != ERR_OK)
+		return (fresh.err);
 	if (len > TOKEN_MAX)
 		return (ERR_TOKEN);
-	if ((e = verified(g, token, len, &c, why)) != ERR_OK)
+	if ((e = verified(g, fresh.wall_s, token, len, &c, why)) != ERR_OK)
 		return (e);
 	if (c.tid != atomic_load(&g->tenant))
 		return (ERR_TOKEN_ISSUER);
@@ -108,9 +108,9 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	gw_claim(&d->device, &cl);
 	e = revset_check(set, &cl, &d->event);
 	/* out of touch and open: what is newer than all we know is taken */
-	if (e == ERR_AHEAD && stale)
+	if (e == ERR_AHEAD && fresh.stale)
 		e = ERR_OK;
-	d->stale = e == ERR_OK && stale;
+	d->stale = e == ERR_OK && fresh.stale;
 	if (e != ERR_OK)
 		e = gw_why_get(g->why, c.dn, d->event, e, name);
 	return (e);
@@ -150,9 +150,7 @@ fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
 	enum err e;
 
 	for (;;) {
-		pthread_mutex_lock(&g->feed_lock);
-		rounds = g->rounds;
-		pthread_mutex_unlock(&g->feed_lock);
+		rounds = atomic_load(&g->rounds);
 		memset(d, 0, sizeof(*d));
 		why.text[0] = '\0';
 		e = check(g, token, len, peer, d, &why);

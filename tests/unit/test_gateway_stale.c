@@ -46,6 +46,33 @@ silence_closes_the_gateway_and_word_opens_it(void **state)
 	fealty_session_unregister(w->g, &l.s);
 }
 
+/* By the real clocks, once. */
+static void
+partition_closes_within_a_second_of_max_stale(void **state)
+{
+	struct fworld *w = *state;
+	int64_t began;
+
+	fealty_gateway_close(&w->g);
+	w->o.clock = NULL;
+	w->o.max_stale_ms = 1500;
+	fworld_open(w);
+	eventually(fealty_gateway_ready(w->g));
+	feedd_beating(w->f, 0);
+	feedd_down(w->f, 1);
+	began = now_ms();
+	eventually(!fealty_gateway_ready(w->g));
+	assert_in_range(now_ms() - began, 500, 2500);
+	/* and comes back by what it missed, without a snapshot */
+	unsigned snapshots = feedd_snapshot_requests(w->f);
+	uint64_t pos = feedd_quiet_event(w->f, EV_DEVICE, 1, EFFECT_BLOCK);
+	feedd_beating(w->f, 1);
+	feedd_down(w->f, 0);
+	at_position(w, pos);
+	eventually(fealty_gateway_ready(w->g));
+	assert_int_equal(feedd_snapshot_requests(w->f), snapshots);
+}
+
 /* A relay that plays old heartbeats for ever keeps nobody fresh. */
 static void
 old_heartbeats_do_not_count(void **state)
@@ -286,6 +313,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, fworld_up, fworld_down)
 		T(silence_closes_the_gateway_and_word_opens_it),
+		T(partition_closes_within_a_second_of_max_stale),
 		T(old_heartbeats_do_not_count),
 		T(clock_turned_back_revives_no_expired_token),
 		T(open_policy_accepts_what_it_cannot_know_until_its_limit),
