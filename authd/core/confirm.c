@@ -139,11 +139,12 @@ core_confirm(struct core_call *call, const char *device_id,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
 	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u proof %s",
 	    req->epoch, proof_name(req->proof));
-	e = txn_run(&tx, confirm_txn);
+	e = not_found(call, txn_run(&tx, confirm_txn), "device",
+	    device_id);
 	if (e == ERR_OK)
 		*out = c.device;
 	return e;
@@ -200,11 +201,12 @@ core_void(struct core_call *call, const char *device_id, const char *reason,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
 	(void)snprintf(tx.note, sizeof(tx.note), "%s",
 	    reason == NULL ? "" : reason);
-	e = txn_run(&tx, void_txn);
+	e = not_found(call, txn_run(&tx, void_txn), "device",
+	    device_id);
 	if (e == ERR_OK)
 		*out = c.device;
 	return e;

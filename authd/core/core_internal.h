@@ -308,6 +308,13 @@ enum err txn_run(struct txn *tx, enum err (*fn)(struct txn *)) MUST_CHECK;
 enum err txn_event(struct txn *tx, struct event *e) MUST_CHECK;
 enum err txn_device_event(struct txn *tx, uint64_t dn,
     enum event_effect effect) MUST_CHECK;
+/*
+ * e, and when it is ERR_NOT_FOUND the detail says what there is none of:
+ * "no KIND NAME". name as the caller gave it, NULL if malformed (it is not
+ * repeated then).
+ */
+enum err not_found(struct core_call *call, enum err e, const char *kind,
+    const char *name) MUST_CHECK;
 /* The tenant's caller and no other's, still alive. */
 enum err call_check(struct core_call *call) MUST_CHECK;
 /* The session loop below txn_run, without audit, for any tenant. */

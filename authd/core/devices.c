@@ -32,8 +32,9 @@ core_device_get(struct core_call *call, const char *device_id,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
-	e = txn_run(&tx, get_txn);
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
+	e = not_found(call, txn_run(&tx, get_txn), "device",
+	    device_id);
 	if (e == ERR_OK)
 		*out = f.device;
 	return e;
@@ -165,11 +166,12 @@ core_device_effect(struct core_call *call, const char *device_id,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
 	(void)snprintf(tx.note, sizeof(tx.note), "%s",
 	    reason == NULL ? "" : reason);
-	e = txn_run(&tx, effect_txn);
+	e = not_found(call, txn_run(&tx, effect_txn), "device",
+	    device_id);
 	if (e == ERR_OK) {
 		*out = f.device;
 		*pos = f.pos;

@@ -244,13 +244,13 @@ explain_device(struct core_call *call, const char *name, size_t len,
 	name_t id = "";
 
 	if (len == 0 || len >= sizeof(id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	memcpy(id, name, len);
 	id[len] = '\0';
 	if (!name_is_device_id(id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	a.device_id = id;
-	return read_device(call, &a);
+	return not_found(call, read_device(call, &a), "device", id);
 }
 
 enum err

@@ -104,9 +104,11 @@ member_txn(struct txn *tx)
 	struct group g;
 	enum err e;
 
-	e = store_group_get(tx->st, m->group, &g);
+	e = not_found(tx->call, store_group_get(tx->st, m->group, &g),
+	    "group", tx->object);
 	if (e == ERR_OK)
-		e = store_device_by_id(tx->st, m->device_id, &m->device);
+		e = not_found(tx->call, store_device_by_id(tx->st,
+		    m->device_id, &m->device), "device", m->device_id);
 	if (e != ERR_OK)
 		return e;
 	/* Locks the row, so that the groups read are those that stand. */
@@ -118,8 +120,13 @@ member_txn(struct txn *tx)
 		    "%s's own", (unsigned)m->group, group_kind_name(g.kind));
 		return ERR_REQUEST;
 	}
-	if (is_member(&m->device, m->group) == m->join)
-		return m->join ? ERR_OK : ERR_NOT_FOUND;
+	if (is_member(&m->device, m->group) == m->join) {
+		if (m->join)
+			return ERR_OK;
+		detail_set(&tx->call->detail, "device %s is not in group %u",
+		    m->device_id, (unsigned)m->group);
+		return ERR_NOT_FOUND;
+	}
 	if (m->join && m->device.ngroups >= DEVICE_GROUPS_MAX)
 		return ERR_GROUPS_FULL;
 	e = m->join ? store_member_add(tx->st, m->device.dn, m->group) :
@@ -139,7 +146,7 @@ core_group_member(struct core_call *call, uint32_t group,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%u", group);
 	(void)snprintf(tx.note, sizeof(tx.note), "device %s", device_id);
 	e = txn_run(&tx, member_txn);

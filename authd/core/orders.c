@@ -50,6 +50,27 @@ check_peers(struct txn *tx, const struct order *o)
 	return ERR_OK;
 }
 
+static enum err
+check_stations(struct txn *tx, const struct order *o)
+{
+	struct caller c;
+	uint32_t i;
+	enum err e;
+
+	for (i = 0; i < o->nstations; i++) {
+		e = store_caller_by_name(tx->st, o->stations[i], &c);
+		if (e == ERR_NOT_FOUND || (e == ERR_OK &&
+		    (c.role != ROLE_STATION || c.disabled))) {
+			detail_set(&tx->call->detail, "stations: no caller "
+			    "%s with role station", o->stations[i]);
+			return ERR_REQUEST;
+		}
+		if (e != ERR_OK)
+			return e;
+	}
+	return ERR_OK;
+}
+
 /* A racer may make the same: start again and find it. */
 static enum err
 raced(enum err e)
@@ -101,6 +122,8 @@ create_txn(struct txn *tx)
 		return ERR_EXISTS;
 	if (e == ERR_NOT_FOUND)
 		e = check_peers(tx, o);
+	if (e == ERR_OK)
+		e = check_stations(tx, o);
 	if (e == ERR_OK) {
 		e = store_model_get(tx->st, o->model, &m);
 		if (e == ERR_NOT_FOUND)
@@ -178,8 +201,8 @@ core_order_get(struct core_call *call, const char *name, struct order *out)
 	enum err e;
 
 	if (!name_is_order(name))
-		return ERR_NOT_FOUND;
-	e = txn_run(&tx, get_txn);
+		return not_found(call, ERR_NOT_FOUND, "order", NULL);
+	e = not_found(call, txn_run(&tx, get_txn), "order", name);
 	if (e == ERR_OK)
 		*out = a.order;
 	return e;
@@ -228,9 +251,9 @@ core_order_close(struct core_call *call, const char *name, struct order *out)
 	enum err e;
 
 	if (!name_is_order(name))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "order", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", name);
-	e = txn_run(&tx, close_txn);
+	e = not_found(call, txn_run(&tx, close_txn), "order", name);
 	if (e == ERR_OK)
 		*out = a.order;
 	return e;

@@ -136,7 +136,12 @@ keys_txn(struct txn *tx)
 	e = store_audience_get(tx->st, tx->arg, &a);
 	if (e == ERR_NOT_FOUND)
 		return ERR_OK; /* a gateway may come before its address */
-	return e == ERR_OK && a.retired ? ERR_NOT_FOUND : e;
+	if (e == ERR_OK && a.retired) {
+		detail_set(&tx->call->detail, "audience %s is retired",
+		    a.name);
+		return ERR_NOT_FOUND;
+	}
+	return e;
 }
 
 static enum err

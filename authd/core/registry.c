@@ -287,10 +287,11 @@ caller_disable(struct core_call *call, const char *name, const char *why,
 	enum err e;
 
 	if (!name_is_order(name))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "caller", NULL);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", name);
 	(void)snprintf(tx.note, sizeof(tx.note), "%s", why);
-	e = txn_run(&tx, caller_disable_txn);
+	e = not_found(call, txn_run(&tx, caller_disable_txn), "caller",
+	    name);
 	if (e != ERR_OK)
 		return e;
 	*pos = tx.pos;

@@ -143,7 +143,7 @@ core_release(struct core_call *call, const char *device_id,
 	enum err e;
 
 	if (!name_is_device_id(device_id))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
 	if (!call->may_block)
 		return ERR_WOULD_BLOCK;
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
@@ -151,7 +151,8 @@ core_release(struct core_call *call, const char *device_id,
 	r.out = calloc(1, sizeof(*r.out));
 	if (r.out == NULL)
 		return ERR_NOMEM;
-	e = txn_run(&tx, release_txn);
+	e = not_found(call, txn_run(&tx, release_txn), "device",
+	    device_id);
 	if (e == ERR_OK)
 		*out = *r.out;
 	wipe(r.out, sizeof(*r.out));

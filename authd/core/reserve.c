@@ -116,7 +116,8 @@ reserve_txn(struct txn *tx)
 	struct order o;
 	enum err e;
 
-	e = order_for_station(tx, r->order, &o);
+	e = not_found(tx->call, order_for_station(tx, r->order, &o),
+	    "order", r->order);
 	if (e == ERR_OK) /* before a number is taken */
 		e = order_check_serial(&o, r->serial);
 	if (e != ERR_OK)
@@ -147,7 +148,7 @@ core_reserve(struct core_call *call, const char *order, const char *serial,
 	enum err e;
 
 	if (!name_is_order(order))
-		return ERR_NOT_FOUND;
+		return not_found(call, ERR_NOT_FOUND, "order", NULL);
 	if (!name_is_serial(serial))
 		return ERR_SERIAL_PATTERN;
 	if (!call->may_block)

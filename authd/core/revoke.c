@@ -35,7 +35,8 @@ group_txn(struct txn *tx)
 	struct group g;
 	enum err e;
 
-	e = store_group_get(tx->st, v->group, &g);
+	e = not_found(tx->call, store_group_get(tx->st, v->group, &g),
+	    "group", v->r->id);
 	if (e == ERR_OK)
 		e = store_group_count(tx->st, v->group, &v->devices);
 	if (e == ERR_OK)
@@ -173,7 +174,8 @@ revoke_device(struct core_call *call, const struct revocation_request *r,
 		return ERR_EXPECT;
 	}
 	if (r->dry_run) {
-		e = txn_run(&probe, probe_txn);
+		e = not_found(call, txn_run(&probe, probe_txn), "device",
+		    r->id);
 		if (e == ERR_OK)
 			*devices = 1;
 		return e;

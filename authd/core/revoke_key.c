@@ -48,7 +48,8 @@ revoke_caller(struct core_call *call, const struct revocation_request *r,
 	if (e != ERR_OK)
 		return e;
 	if (r->dry_run) {
-		e = txn_run(&probe, probe_caller_txn);
+		e = not_found(call, txn_run(&probe, probe_caller_txn),
+		    "caller", r->id);
 		if (e == ERR_OK)
 			*devices = 0;
 		return e;
@@ -87,7 +88,7 @@ find_key(struct txn *tx, struct key_revoking *k,
 			*out = &k->rows[i];
 			return ERR_OK;
 		}
-	return ERR_NOT_FOUND;
+	return not_found(tx->call, ERR_NOT_FOUND, "signing key", k->r->id);
 }
 
 /* Tokens of all devices may be under a token key, none under a feed key. */

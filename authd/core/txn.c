@@ -73,6 +73,17 @@ call_check(struct core_call *call)
 	return ERR_OK;
 }
 
+enum err
+not_found(struct core_call *call, enum err e, const char *kind,
+    const char *name)
+{
+	if (e == ERR_NOT_FOUND && name != NULL)
+		detail_set(&call->detail, "no %s %s", kind, name);
+	else if (e == ERR_NOT_FOUND)
+		detail_set(&call->detail, "no %s has such a name", kind);
+	return e;
+}
+
 static enum err
 audit_append(struct store *st, const struct txn *tx, enum err outcome)
 {

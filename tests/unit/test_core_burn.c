@@ -453,8 +453,10 @@ a_station_sees_only_its_orders(void **state)
 	assert_int_equal(core_order_list(&line2, rows, 10, &n), ERR_OK);
 	assert_int_equal(n, 1);
 	assert_int_equal(core_device_get(&line1, "mine-A1", &d), ERR_OK);
+	line2.detail.text[0] = '\0'; /* the first one stays */
 	assert_int_equal(core_device_get(&line2, "mine-A1", &d),
 	    ERR_NOT_FOUND);
+	assert_string_equal(line2.detail.text, "no device mine-A1");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)

@@ -187,6 +187,60 @@ bad_orders_and_callers_are_refused(void **state)
 	    .name = "authority", .host = "h", .port = 1}), ERR_NAME);
 }
 
+static void
+refused_for_station(struct fixture *f, const char *name)
+{
+	struct core_call call = fixture_call(f, &f->admin);
+	struct order o;
+
+	fixture_order(f, "o9", 1, &o);
+	(void)snprintf(o.stations[1], sizeof(name_t), "%s", name);
+	assert_int_equal(core_order_create(&call, &o), ERR_REQUEST);
+	assert_non_null(strstr(call.detail.text, "stations"));
+	assert_non_null(strstr(call.detail.text, name));
+}
+
+static void
+an_order_names_only_stations_that_are_there(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->admin);
+	struct caller gone;
+	struct order o;
+
+	refused_for_station(f, "line-9");
+	refused_for_station(f, "gw"); /* a gateway */
+	assert_int_equal(core_caller_disable(&call, "line-2", &gone), ERR_OK);
+	refused_for_station(f, "line-2");
+	fixture_order(f, "o9", 1, &o);
+	o.nstations = 0;
+	assert_int_equal(core_order_create(&call, &o), ERR_OK);
+}
+
+static void
+what_is_not_found_is_named(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->admin);
+	struct device d;
+	struct caller c;
+	struct order o;
+
+#define NAMED(call_, what) do { \
+	call.detail.text[0] = '\0'; \
+	assert_int_equal((call_), ERR_NOT_FOUND); \
+	assert_string_equal(call.detail.text, (what)); \
+} while (0)
+	NAMED(core_order_get(&call, "o9", &o), "no order o9");
+	NAMED(core_order_close(&call, "o9", &o), "no order o9");
+	NAMED(core_order_get(&call, "a b", &o), "no order has such a name");
+	NAMED(core_device_get(&call, "m1-A9", &d), "no device m1-A9");
+	NAMED(core_caller_disable(&call, "line-9", &c), "no caller line-9");
+	NAMED(core_group_member(&call, 999, "m1-A9", 1, &d), "no group 999");
+	NAMED(core_group_member(&call, 1, "m1-A9", 1, &d),
+	    "no device m1-A9");
+}
+
 static enum err
 resolve(struct fixture *f, const struct caller *who, const char *identity,
     const char *audience, int tls, struct psk_answer *out)
@@ -427,6 +481,8 @@ main(void)
 	    T(a_database_has_one_first_admin),
 	    T(a_credential_that_cannot_be_kept_makes_no_admin),
 	    T(bad_orders_and_callers_are_refused),
+	    T(an_order_names_only_stations_that_are_there),
+	    T(what_is_not_found_is_named),
 	    T(a_gateway_gets_the_key_of_its_own_audience_only),
 	    T(no_key_for_a_suspended_device_or_a_retired_audience),
 	    T(a_device_can_ask_for_itself_and_its_peers),
