@@ -150,8 +150,9 @@ void tenant_keys_install(struct core_tenant *t, struct tenant_keys *k);
 /* Signs under the present keys; NULL without memory (or keys). */
 struct feed_message *feed_sign_run(const struct core *c,
     struct core_tenant *t, const struct set_run *run);
-struct feed_message *feed_sign_beat(const struct core *c,
-    struct core_tenant *t);
+/* ERR_NOT_READY: nothing is confirmed at the time it would say. */
+enum err feed_sign_beat(const struct core *c, struct core_tenant *t,
+    struct feed_message **out) MUST_CHECK;
 /* How many of ev from the first on have consecutive positions. */
 size_t feed_run_length(const struct event *ev, size_t n);
 /* ERR_NOT_READY also while the tenant's events are lost. */

@@ -24,17 +24,24 @@ sign_run(const struct core *c, struct core_tenant *t,
 	return e;
 }
 
+/*
+ * The time comes first and is judged afterwards: whatever stops us in
+ * between (the database, the machine), no heartbeat says a time at which
+ * nothing was confirmed.
+ */
 static enum err
 sign_beat(const struct core *c, struct core_tenant *t, uint64_t *head,
     struct buf *out)
 {
-	struct heartbeat h;
+	struct heartbeat h = {.time_ms = clock_wall_ms(c->clock)};
 	enum err e;
 
 	/* The floor first: it is never above a head read later. */
 	h.floor = revset_floor(t->revset);
 	h.head = revset_position(t->revset);
-	h.time_ms = clock_wall_ms(c->clock);
+	e = tenant_ready(c, t);
+	if (e != ERR_OK)
+		return e;
 	(void)pthread_rwlock_rdlock(&t->keys_lock);
 	e = heartbeat_sign(t->keys->feed, t->issuer, &h, out);
 	(void)pthread_rwlock_unlock(&t->keys_lock);
@@ -63,19 +70,19 @@ feed_sign_run(const struct core *c, struct core_tenant *t,
 	return e == ERR_OK ? m : NULL;
 }
 
-struct feed_message *
-feed_sign_beat(const struct core *c, struct core_tenant *t)
+enum err
+feed_sign_beat(const struct core *c, struct core_tenant *t,
+    struct feed_message **out)
 {
-	struct feed_message *m = NULL;
 	struct buf b = {.max = SET_MAX};
 	uint64_t head = 0;
 	enum err e;
 
 	e = sign_beat(c, t, &head, &b);
 	if (e == ERR_OK)
-		e = message_new(FEED_HEARTBEAT, head, b.p, b.len, &m);
+		e = message_new(FEED_HEARTBEAT, head, b.p, b.len, out);
 	buf_free(&b);
-	return e == ERR_OK ? m : NULL;
+	return e;
 }
 
 static void
@@ -84,10 +91,8 @@ beat(struct core *c, struct core_tenant *t, int64_t now)
 	struct feed_message *m;
 
 	if (feed_hub_listeners(t->hub) == 0 ||
-	    now - t->last_beat < CORE_BEAT_MS || tenant_ready(c, t) != ERR_OK)
-		return;
-	m = feed_sign_beat(c, t);
-	if (m == NULL)
+	    now - t->last_beat < CORE_BEAT_MS ||
+	    feed_sign_beat(c, t, &m) != ERR_OK)
 		return;
 	/* In step, whatever the rounds take. */
 	t->last_beat = now - t->last_beat < 2 * CORE_BEAT_MS ?

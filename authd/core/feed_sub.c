@@ -43,9 +43,9 @@ core_sub_open(struct core_call *call, uint64_t after, int only_events,
 	s->caller = call->caller->number;
 	s->only_events = only_events;
 	if (!only_events)
-		s->beat = feed_sign_beat(call->core, t);
-	e = s->beat == NULL && !only_events ? ERR_NOMEM :
-	    feed_hub_join(t->hub, s);
+		e = feed_sign_beat(call->core, t, &s->beat);
+	if (e == ERR_OK)
+		e = feed_hub_join(t->hub, s);
 	if (e == ERR_OK)
 		*out = s;
 	else

@@ -244,6 +244,42 @@ nobody_listens_ahead_of_the_authority_or_while_it_is_not_ready(void **state)
 	assert_null(s);
 }
 
+/* Each look at the wall clock takes three seconds: a machine that stops. */
+static int64_t stopped_ms;
+
+static int64_t
+late_wall(const struct clock *c)
+{
+	(void)c;
+	stopped_ms += 3000;
+	return INT64_C(1700000000000) + stopped_ms;
+}
+
+static int64_t
+late_mono(const struct clock *c)
+{
+	(void)c;
+	return stopped_ms;
+}
+
+/* Threat: an authd that was stopped calls fresh what it has not confirmed. */
+static void
+no_heartbeat_says_a_time_at_which_nothing_was_confirmed(void **state)
+{
+	static const struct clock late = {late_wall, late_mono};
+	struct fixture *f = *state;
+	struct core *c = calloc(1, sizeof(*c));
+	struct feed_message *m = NULL;
+
+	assert_non_null(c);
+	c->clock = &late;
+	assert_int_equal(tenant_ready(c, f->tenant), ERR_OK);
+	assert_int_equal(feed_sign_beat(c, tenant_writable(f->tenant), &m),
+	    ERR_NOT_READY);
+	assert_null(m);
+	free(c);
+}
+
 static void
 a_heartbeat_that_is_not_ours_stops_nothing(void **state)
 {
@@ -282,6 +318,7 @@ main(void)
 	    T(a_listener_gets_the_past_and_then_what_comes),
 	    T(one_who_falls_behind_is_cut),
 	    T(nobody_listens_ahead_of_the_authority_or_while_it_is_not_ready),
+	    T(no_heartbeat_says_a_time_at_which_nothing_was_confirmed),
 	    T(a_heartbeat_that_is_not_ours_stops_nothing),
 	};
 
