@@ -9,6 +9,7 @@
 static const struct target_ops *const kinds[] = {
     &target_file,
     &target_image,
+    &target_exec,
 };
 
 struct target {

@@ -38,6 +38,7 @@ static struct authority {
 	int lose_request, lose_answer; /* of that request, from 1; 0 none */
 	enum { HONEST, OTHER_DEVICE, OTHER_EPOCH, OTHER_KEY, NO_AUTHORITY } lie;
 	int ops, kill_at; /* system calls and requests; 0: never */
+	enum proof proof; /* that is to be recorded; NONE: medium */
 	int tear;	  /* octet to change behind the station's back, + 1 */
 } * a;
 
@@ -191,7 +192,8 @@ do_confirm(const struct buf *body, struct buf *out)
 	if (memcmp(c.challenge, a->challenge, sizeof(c.challenge)) != 0 ||
 	    memcmp(c.answer, want, sizeof(want)) != 0)
 		return ERR_PROOF;
-	assert_int_equal(c.proof, PROOF_MEDIUM);
+	assert_int_equal(c.proof, a->proof == PROOF_NONE ? PROOF_MEDIUM
+							 : a->proof);
 	if (a->dev.state != DEV_BURNING && a->dev.state != DEV_ACTIVE)
 		return ERR_WRONG_STATE;
 	a->dev.state = DEV_ACTIVE;
@@ -736,12 +738,86 @@ two_runs_do_not_burn_one_unit_at_a_time(void **state)
 	assert_int_equal(burn(p), ERR_OK);
 }
 
+/* A tool that reads nothing back: only the authority knows how it ended. */
+static void
+unit_that_cannot_be_read_back_is_burned_once(void **state)
+{
+	struct place *p = *state;
+	char spec[256];
+	int resumed;
+
+	(void)snprintf(spec, sizeof(spec),
+		       "exec:sh -c \"cat <&3 >%s/sn:1.cbor; chmod 600 "
+		       "%s/sn:1.cbor\"", p->dir, p->dir);
+	a->lose_answer = 3;
+	assert_int_equal(burn_into(p, spec, NULL, NULL), ERR_NETWORK);
+	assert_int_equal(burn_into(p, spec, NULL, &resumed), ERR_OK);
+	assert_int_equal(resumed, 1);
+	assert_one_live_identity(p);
+	assert_int_equal(a->releases, 1);
+	assert_int_equal(a->confirms, 1);
+	clean(p);
+	a->lose_request = 3;
+	assert_int_equal(burn_into(p, spec, NULL, NULL), ERR_NETWORK);
+	assert_int_equal(burn_into(p, spec, NULL, &resumed), ERR_OK);
+	assert_int_equal(resumed, 0);
+	assert_one_live_identity(p);
+}
+
+/* What a device with that key answers to the n-th challenge. */
+static void
+put_answer(const struct place *p, int octet, int n)
+{
+	unsigned char challenge[CHALLENGE_LEN], answer[32];
+	struct key32 k;
+	char path[128];
+
+	memset(k.b, octet, sizeof(k.b));
+	memset(challenge, n, sizeof(challenge));
+	assert_int_equal(kdf_proof(&k, "sn:1", 1, "burn", challenge,
+				   sizeof(challenge), answer), ERR_OK);
+	(void)snprintf(path, sizeof(path), "%s/answer", p->other);
+	assert_int_equal(file_write_atomic(path, 0600, answer, 32), ERR_OK);
+}
+
+static void
+device_that_answers_itself_is_recorded_so_a_wrong_one_not(void **state)
+{
+	struct place *p = *state;
+	const char *step;
+	char spec[256];
+	int resumed;
+
+	(void)snprintf(spec, sizeof(spec), "exec:true,prove=cat %s/answer",
+		       p->other);
+	a->proof = PROOF_DEVICE;
+	put_answer(p, 0x11, 1);
+	assert_int_equal(burn_into(p, spec, &step, NULL), ERR_PROOF);
+	assert_string_equal(step, "prove");
+	assert_int_equal(a->confirms, 0);
+	put_answer(p, 0x11, 2); /* the same to a run that goes on */
+	assert_int_equal(burn_into(p, spec, &step, NULL), ERR_PROOF);
+	assert_int_equal(a->confirms, 0);
+	put_answer(p, 0xc3, 3);
+	a->lose_answer = a->requests + 4; /* of the confirmation */
+	assert_int_equal(burn_into(p, spec, &step, NULL), ERR_NETWORK);
+	put_answer(p, 0xc3, a->releases);
+	a->lose_answer = 0;
+	assert_int_equal(burn_into(p, spec, &step, &resumed), ERR_OK);
+	assert_int_equal(a->dev.proof, PROOF_DEVICE);
+	/* another device in the fixture, later */
+	put_answer(p, 0x11, a->releases);
+	assert_int_not_equal(burn_into(p, spec, &step, NULL), ERR_OK);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+	    CASE(unit_that_cannot_be_read_back_is_burned_once),
+	    CASE(device_that_answers_itself_is_recorded_so_a_wrong_one_not),
 	    CASE(record_of_a_device_with_a_lookalike_name_survives),
 	    CASE(unit_burned_into_another_target_since_is_no_second_identity),
 	    CASE(record_of_a_void_identity_does_not_pass_for_its_successor),
