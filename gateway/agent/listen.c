@@ -29,7 +29,9 @@ clear_path(const struct sockaddr_un *sa, struct detail *d)
 		    sa->sun_path);
 		return (ERR_CONFIG);
 	}
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	/* a full backlog would block: it is in use then */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
 		return (ERR_IO);
 	r = connect(fd, (const struct sockaddr *)sa, sizeof(*sa));
 	(void)close(fd);

@@ -205,19 +205,21 @@ start_agent(void)
 
 /* ---- asking --------------------------------------------------------- */
 
-/* GET path through nginx with more headers; the status, answer in w.a. */
+/* One request through nginx; the status, answer in w.a. */
 static int
-get(const char *path, const char *bearer, const char *more)
+ask(const char *method, const char *path, const char *bearer,
+    const char *more)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	const struct timeval limit = {LIMIT, 0};
 	char text[9000], name[ROOM];
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), n;
 
-	n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: t\r\n"
-	    "%s%s%s%sConnection: close\r\n\r\n", path,
+	n = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: t\r\n"
+	    "Connection: close\r\n%s%s%s%s%s", method, path,
 	    bearer != NULL ? "Authorization: Bearer " : "",
-	    bearer != NULL ? bearer : "", bearer != NULL ? "\r\n" : "", more);
+	    bearer != NULL ? bearer : "", bearer != NULL ? "\r\n" : "", more,
+	    strstr(more, "\r\n\r\n") != NULL ? "" : "\r\n");
 	assert_true(fd >= 0 && n > 0 && (size_t)n < sizeof(text));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s",
@@ -227,6 +229,12 @@ get(const char *path, const char *bearer, const char *more)
 	assert_int_equal(http_receive(fd, 0, &w.a), 0);
 	(void)close(fd);
 	return w.a.status;
+}
+
+static int
+get(const char *path, const char *bearer, const char *more)
+{
+	return ask("GET", path, bearer, more);
 }
 
 static int64_t
@@ -309,6 +317,22 @@ a_good_token_passes_and_the_service_hears_whose_it_is(void **state)
 	assert_int_equal(heard("Fealty-Groups", value), 1);
 	assert_int_equal(heard("Fealty-Staleness", value), 1);
 	assert_int_equal(heard("Authorization", value), 0);
+}
+
+/* The agent gets the header only, and does not wait for a body. */
+static void
+a_body_goes_to_the_service_and_not_to_the_agent(void **state)
+{
+	char value[ROOM];
+
+	assert_int_equal(ask("POST", "/", token[0],
+	    "Content-Length: 5\r\n\r\nhello"), 200);
+	assert_int_equal(heard("Content-Length", value), 1);
+	assert_string_equal(value, "5");
+	assert_int_equal(ask("POST", "/", token[0], "Transfer-Encoding: "
+	    "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), 200);
+	assert_int_equal(ask("POST", "/", NULL,
+	    "Content-Length: 5\r\n\r\nhello"), 401);
 }
 
 static void
@@ -411,6 +435,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(
 		a_good_token_passes_and_the_service_hears_whose_it_is),
+	    cmocka_unit_test(a_body_goes_to_the_service_and_not_to_the_agent),
 	    cmocka_unit_test(without_a_token_nothing_gets_to_the_service),
 	    cmocka_unit_test(headers_that_a_client_forged_are_replaced),
 	    cmocka_unit_test(a_place_that_wants_more_says_what_is_lacking),

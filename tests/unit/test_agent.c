@@ -91,6 +91,23 @@ set_up_for_nobody(void **state)
 }
 
 static int
+set_up_impatient(void **state)
+{
+	const char *const more[] = {"--max-stale", "400ms", NULL};
+
+	return (set_up_with(state, more));
+}
+
+static int
+set_up_open(void **state)
+{
+	const char *const more[] = {"--max-stale", "400ms", "--when-stale",
+	    "open", "--stale-limit", "1h", NULL};
+
+	return (set_up_with(state, more));
+}
+
+static int
 tear_down(void **state)
 {
 	static char text[65536];
@@ -352,6 +369,49 @@ tokens_and_keys_are_in_no_log_line(void **state)
 	assert_null(strstr(text, strrchr(token, '.')));
 }
 
+/* ---- out of touch --------------------------------------------------- */
+
+static void
+out_of_touch_it_lets_nobody_in_until_it_is_back(void **state)
+{
+	struct world *w = *state;
+	char token[4200];
+
+	token_of(w, 1, NULL, token);
+	assert_int_equal(auth_at(w, "/auth", token), 204);
+	authd_down(w->authd, 1);
+	eventually(is_refused_after(w, token, 403, "stale"));
+	assert_true(http_has(&w->a, "Retry-After", "1"));
+	assert_false(is_ready(w));
+	assert_int_equal(w->a.status, 503);
+	assert_int_equal(auth_at(w, "/ext_authz", token), 403);
+	authd_down(w->authd, 0);
+	eventually(auth_at(w, "/auth", token) == 204);
+	assert_true(is_ready(w));
+}
+
+/* How stale the last answer was. */
+static unsigned long
+staleness(const struct world *w)
+{
+	const char *p = strstr(w->a.head, "Fealty-Staleness: ");
+
+	return (p == NULL ? 0 : strtoul(p + 18, NULL, 10));
+}
+
+static void
+where_the_policy_is_open_the_staleness_is_told(void **state)
+{
+	struct world *w = *state;
+	char token[4200];
+
+	token_of(w, 1, NULL, token);
+	assert_int_equal(auth_at(w, "/auth", token), 204);
+	authd_down(w->authd, 1);
+	eventually(auth_at(w, "/auth", token) != 204 || staleness(w) > 400);
+	assert_int_equal(w->a.status, 204);
+}
+
 /* ---- /psk ----------------------------------------------------------- */
 
 static void
@@ -379,6 +439,23 @@ a_key_is_given_to_who_was_named_over_the_socket(void **state)
 	authd_event(w->authd, EV_DEVICE, 1, EFFECT_BLOCK);
 	eventually(ask_key(w, id, "1.3") == 403);
 	assert_null(strstr(w->a.body, "\"key\""));
+}
+
+/* Threat: an authority that hangs makes the agent hang. */
+static void
+a_key_that_does_not_come_holds_up_nobody(void **state)
+{
+	struct world *w = *state;
+	char id[PSKID_LEN + 1], token[4200];
+
+	token_of(w, 2, NULL, token);
+	device_identity(1, id);
+	authd_hold_psk(w->authd, 1);
+	assert_int_equal(ask_key(w, id, "1.3"), 503);
+	assert_null(strstr(w->a.body, "\"key\""));
+	assert_int_equal(auth_at(w, "/auth", token), 204);
+	authd_hold_psk(w->authd, 0);
+	eventually(ask_key(w, id, "1.3") == 200);
 }
 
 static void
@@ -488,7 +565,14 @@ main(void)
 	    CASE(requests_that_wait_hold_up_nobody_and_stop_ends_them),
 	    CASE(tokens_and_keys_are_in_no_log_line),
 	    CASE(a_key_is_given_to_who_was_named_over_the_socket),
+	    CASE(a_key_that_does_not_come_holds_up_nobody),
 	    CASE(keys_do_not_leave_by_loopback),
+	    cmocka_unit_test_setup_teardown(
+		out_of_touch_it_lets_nobody_in_until_it_is_back,
+		set_up_impatient, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		where_the_policy_is_open_the_staleness_is_told,
+		set_up_open, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		keys_are_refused_to_users_who_were_not_named,
 		set_up_for_nobody, tear_down),
