@@ -131,12 +131,22 @@ start_stream(struct fealty_gateway *g)
 	return (e);
 }
 
+/* Every gateway of an authd that stops loses it at the same moment. */
+static int64_t
+pause_after(struct follow *f, unsigned failures)
+{
+	int64_t step = BACKOFF_MS << (failures < 7 ? failures : 7);
+
+	if (step > BACKOFF_MAX_MS)
+		step = BACKOFF_MAX_MS;
+	return (step / 2 + rand_r(&f->seed) % step);
+}
+
 /* The stream is over; when the next one begins. */
 static void
 stream_over(struct fealty_gateway *g, enum err e)
 {
 	struct follow *f = g->follow;
-	int64_t step = BACKOFF_MS << (f->failures < 7 ? f->failures : 7);
 	int64_t pause;
 
 	stream_stop(f->stream[f->current]);
@@ -147,12 +157,9 @@ stream_over(struct fealty_gateway *g, enum err e)
 	/* the same one again can fill a gap */
 	if (e != ERR_AHEAD)
 		f->current = (f->current + 1) % f->n;
-	if (step > BACKOFF_MAX_MS)
-		step = BACKOFF_MAX_MS;
-	pause = step / 2 + rand_r(&f->seed) % step;
+	pause = pause_after(f, f->failures);
 	if (e == ERR_NOT_FOUND && f->n == 1)
 		pause = NO_STREAM_MS;
-	/* every gateway of an authd that stops loses it at the same moment */
 	f->next_try = gw_tick() + pause;
 	f->failures++;
 	f->last = e;
@@ -193,6 +200,28 @@ ask(struct fealty_gateway *g)
 	gw_round_over(g);
 }
 
+/*
+ * A snapshot is dear to who makes it: it is not asked for again at once. One
+ * that is older than what is known is of no use, nor is there need of one
+ * then; the stream shows such an authority what we have seen.
+ */
+static void
+take_snapshot(struct fealty_gateway *g)
+{
+	struct follow *f = g->follow;
+
+	if (gw_tick() < f->next_snapshot)
+		return;
+	f->last = follow_snapshot(g);
+	f->snapshot = f->last != ERR_OK &&
+	    (f->last != ERR_BACKWARDS || f->base == 0);
+	if (f->last == ERR_OK)
+		f->gaps = f->refused = 0;
+	else
+		f->next_snapshot = gw_tick() + pause_after(f, f->refused++);
+	gw_round_over(g);
+}
+
 /* false: there is nothing to follow with yet. */
 static bool
 prepared(struct fealty_gateway *g)
@@ -207,12 +236,8 @@ prepared(struct fealty_gateway *g)
 		f->last = atomic_load(&f->chores_err);
 		return (false);
 	}
-	if (f->snapshot) {
-		f->last = follow_snapshot(g);
-		f->snapshot = f->last != ERR_OK;
-		f->gaps = f->snapshot ? f->gaps : 0;
-		gw_round_over(g);
-	}
+	if (f->snapshot)
+		take_snapshot(g);
 	return (!f->snapshot);
 }
 

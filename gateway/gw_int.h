@@ -277,7 +277,9 @@ struct follow {
 	bool snapshot;	  /* needed before anything else */
 	unsigned gaps;	  /* since something was right */
 	unsigned failures;
-	int64_t spoke_at, next_try, next_poll, next_expiry; /* tick ms */
+	unsigned refused; /* snapshots, since one was right */
+	/* tick ms */
+	int64_t spoke_at, next_try, next_poll, next_expiry, next_snapshot;
 	uint64_t base; /* where we were at the head the last time; 0: never */
 	int64_t behind; /* tick ms since when; 0: not */
 	struct heartbeat beat, waiting; /* newest; one beyond our position */

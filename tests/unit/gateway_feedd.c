@@ -29,7 +29,7 @@ struct feedd {
 	unsigned generation; /* streams of an older one end */
 	uint64_t floor, version;
 	int64_t off_ms;
-	int beating, streams, down, stopping, refuse_receipts;
+	int beating, streams, down, stopping, refuse_receipts, no_snapshots;
 	unsigned stream_requests, snapshot_requests;
 	struct feedd_receipt receipt;
 	struct signer *root, *feed, *token;
@@ -299,6 +299,11 @@ answer_snapshot(struct feedd *f, struct buf *out)
 			live[n++] = f->events[i];
 	p.parts = (uint32_t)(n / 100 + 1);
 	f->snapshot_requests++;
+	if (f->no_snapshots) {
+		free(live);
+		assert_int_equal(buf_str(out, "{}"), ERR_OK);
+		return;
+	}
 	assert_int_equal(buf_fmt(out, "{\"head\":%llu,\"floor\":%llu,"
 	    "\"parts\":[", (unsigned long long)p.head,
 	    (unsigned long long)p.floor), ERR_OK);
@@ -687,6 +692,12 @@ feedd_streams(struct feedd *f, int on)
 {
 	LOCKED(f, f->streams = on);
 	feedd_end_streams(f);
+}
+
+void
+feedd_snapshots(struct feedd *f, int on)
+{
+	LOCKED(f, f->no_snapshots = !on);
 }
 
 void

@@ -48,6 +48,8 @@ void feedd_floor(struct feedd *f, uint64_t floor);
 void feedd_clock_off(struct feedd *f, int64_t ms);
 /* GET with text/event-stream is answered 404. */
 void feedd_streams(struct feedd *f, int on);
+/* Snapshots are none (0), or as they should be. */
+void feedd_snapshots(struct feedd *f, int on);
 /* Everything answers 503 and streams end. */
 void feedd_down(struct feedd *f, int down);
 void feedd_end_streams(struct feedd *f);

@@ -296,6 +296,28 @@ gateway_below_the_floor_drops_everything_and_goes_on(void **state)
 	fealty_session_unregister(w->g, &l.s);
 }
 
+/* Threat: gateways that need a snapshot keep the authority from making it. */
+static void
+a_snapshot_that_fails_is_not_asked_for_all_the_time(void **state)
+{
+	struct fworld *w = *state;
+	unsigned asked = feedd_snapshot_requests(w->f);
+	int64_t until;
+
+	feedd_snapshots(w->f, 0);
+	(void)feedd_event(w->f, EV_DEVICE, 5, EFFECT_CUT);
+	feedd_floor(w->f, feedd_quiet_event(w->f, EV_DEVICE, 5, EFFECT_CUT));
+	eventually(feedd_snapshot_requests(w->f) > asked);
+	for (until = now_ms() + 2000; now_ms() < until;)
+		nap();
+	/* forty, each 50 ms */
+	assert_true(feedd_snapshot_requests(w->f) - asked < 15);
+	assert_false(fealty_gateway_ready(w->g));
+	feedd_snapshots(w->f, 1);
+	eventually(fealty_gateway_ready(w->g));
+	at_position(w, feedd_head(w->f));
+}
+
 static void
 key_sets_come_from_the_root_and_only_grow(void **state)
 {
@@ -395,6 +417,7 @@ main(void)
 		T(gap_is_seen_and_filled),
 		T(silent_omission_is_seen_by_the_heartbeat),
 		T(gateway_below_the_floor_drops_everything_and_goes_on),
+		T(a_snapshot_that_fails_is_not_asked_for_all_the_time),
 		T(key_sets_come_from_the_root_and_only_grow),
 		T(without_streams_it_asks),
 		T(newest_heartbeat_is_shown_to_the_next_stream),
