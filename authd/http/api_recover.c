@@ -7,6 +7,7 @@ enum err api_snapshot(struct req *);
 enum err api_recover(struct req *);
 
 #define SNAPSHOT_MAX ((size_t)256 << 20)
+#define SMALL ((size_t)1 << 20) /* leaves its place when it is made */
 
 struct snapshot_body {
 	struct buf *out;
@@ -31,16 +32,27 @@ add_part(void *arg, const struct buf *jws)
 enum err
 api_snapshot(struct req *r)
 {
+	struct places *places = &r->conn->listener->http->snapshots;
+	const uint64_t who = UINT64_C(1) << 63 | r->caller.number |
+	    (uint64_t)r->caller.tenant << 40;
 	struct snapshot_body b = {.out = &r->reply.body};
 	uint64_t head = 0, floor = 0;
 	enum err e;
 
+	/* Held until it has been sent: then its memory is given back. */
+	r->place = places_take(places, who);
+	if (r->place == 0)
+		return ERR_BUSY;
 	r->reply.body.max = SNAPSHOT_MAX;
 	e = buf_str(b.out, "{\"parts\":[");
 	if (e == ERR_OK)
 		e = core_snapshot(&r->call, add_part, &b, &head, &floor);
-	return e == ERR_OK ? buf_fmt(b.out, "],\"head\":%llu,\"floor\":%llu}",
-	    (unsigned long long)head, (unsigned long long)floor) : e;
+	if (e == ERR_OK)
+		e = buf_fmt(b.out, "],\"head\":%llu,\"floor\":%llu}",
+		    (unsigned long long)head, (unsigned long long)floor);
+	if (e != ERR_OK || b.out->len <= SMALL)
+		places_leave(places, &r->place);
+	return e;
 }
 
 /* Texts borrowed from the array's members. */

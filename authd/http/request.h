@@ -62,6 +62,7 @@ struct req {
 	int64_t deadline_ms; /* monotonic */
 	int polled; /* a long poll's time is over, or its event there */
 	struct stream *stream; /* of the feed, or NULL */
+	unsigned place;	     /* among the snapshots under way */
 	enum err outcome;    /* of one taken with others */
 	/* Set by a handler whose answer comes later: called, once the
 	 * connection sleeps, instead of answering; ends in req_finish. */

@@ -205,6 +205,7 @@ on_completed(void *cls, struct MHD_Connection *mc, void **con_cls,
 	h = r->conn->listener->http;
 	stream_end(r);
 	core_watch_free(&r->watch);
+	places_leave(&h->snapshots, &r->place);
 	if (r->counted)
 		(void)atomic_fetch_sub(&h->under_way, 1);
 	r->counted = 0;
@@ -369,7 +370,7 @@ start_parts(struct http *h)
 	if (e == ERR_OK)
 		e = queue_new(&qc, &h->queue);
 	if (e == ERR_OK)
-		e = streams_new(&h->streams);
+		e = streams_new(h->conf.connections, &h->streams);
 	if (e == ERR_OK)
 		e = guard_new(clock, on_tick, h, &h->guard);
 	return e;

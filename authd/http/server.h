@@ -10,6 +10,7 @@
 #include "authd/http/queue.h"
 #include "authd/http/rate.h"
 #include "authd/http/request.h"
+#include "authd/http/places.h"
 #include "authd/http/stream.h"
 
 /* What the files of this folder share of a running server. */
@@ -29,6 +30,7 @@ struct http {
 	struct queue *queue;
 	struct guard *guard;
 	struct streams *streams;
+	struct places snapshots; /* under way */
 	struct rate *authn_rate;    /* failed authentication, by address */
 	struct rate *refusal_rate;  /* log lines about refused handshakes */
 	struct metrics *metrics;

@@ -37,16 +37,19 @@ struct streams {
 	pthread_mutex_t lock; /* of the list */
 	struct stream *first;
 	int draining;
+	uint32_t n, max, max_of_one;
 };
 
 enum err
-streams_new(struct streams **out)
+streams_new(uint32_t connections, struct streams **out)
 {
 	struct streams *ss = calloc(1, sizeof(*ss));
 
 	if (ss == NULL)
 		return ERR_NOMEM;
 	(void)pthread_mutex_init(&ss->lock, NULL);
+	ss->max = connections / 4 * 3;
+	ss->max_of_one = connections / 2;
 	*out = ss;
 	return ERR_OK;
 }
@@ -144,20 +147,33 @@ streams_tick(struct streams *ss, int64_t now_ms)
 	(void)pthread_mutex_unlock(&ss->lock);
 }
 
+/* Whether there is a place for one more of its tenant. */
+static int
+is_room(const struct streams *ss, const struct stream *s)
+{
+	const struct stream *o;
+	uint32_t n = 0;
+
+	for (o = ss->first; o != NULL && ss->n >= ss->max_of_one; o = o->next)
+		n += o->r->call.tenant == s->r->call.tenant;
+	return ss->n < ss->max && n < ss->max_of_one;
+}
+
 static enum err
 enlist(struct stream *s)
 {
 	struct streams *ss = server(s)->streams;
-	enum err e = ERR_NOT_READY;
+	enum err e;
 
 	(void)pthread_mutex_lock(&ss->lock);
-	if (!ss->draining) {
+	e = ss->draining ? ERR_NOT_READY : is_room(ss, s) ? ERR_OK : ERR_BUSY;
+	if (e == ERR_OK) {
 		s->prev = NULL;
 		s->next = ss->first;
 		if (ss->first != NULL)
 			ss->first->prev = s;
 		ss->first = s;
-		e = ERR_OK;
+		ss->n++;
 	}
 	(void)pthread_mutex_unlock(&ss->lock);
 	return e;
@@ -175,6 +191,7 @@ delist(struct stream *s)
 		ss->first = s->next;
 	if (s->next != NULL)
 		s->next->prev = s->prev;
+	ss->n--;
 	(void)pthread_mutex_unlock(&ss->lock);
 }
 

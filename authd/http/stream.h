@@ -15,7 +15,9 @@ struct req;
 struct stream;
 struct streams;
 
-enum err streams_new(struct streams **out) MUST_CHECK;
+/* Of so many connections: three in four may wait, half of them for one
+ * tenant, so that there is always one to revoke by. ERR_BUSY beyond. */
+enum err streams_new(uint32_t connections, struct streams **out) MUST_CHECK;
 void streams_free(struct streams **ss); /* no stream left */
 /* Wakes all; none sleeps again: streams say bye, polls are answered. */
 void streams_drain(struct streams *ss);

@@ -238,6 +238,43 @@ a_crowd_of_readers_is_served_and_told_of_the_end(void **state)
 	assert_int_equal(authd_fixture_restart(w.authd), 0);
 }
 
+/* Threat: readers of one tenant take all connections, so that nobody can
+ * revoke. */
+static void
+one_tenants_readers_leave_room_to_revoke_by(void **state)
+{
+	enum { MOST = 8 };
+	static const char *const few[] = {"--issuer", ISSUER, "--connections",
+	    "16", "--connections-per-address", "0", NULL};
+	struct authd_fixture *small = NULL;
+	struct sse *s[MOST + 1];
+	unsigned i;
+
+	assert_int_equal(authd_fixture_second(w.authd, few, &small), 0);
+	for (i = 0; i < MOST; i++) {
+		s[i] = sse_open(authd_fixture_api(small), w.admin, UINT64_MAX,
+		    UINT64_MAX);
+		assert_non_null(s[i]);
+	}
+	assert_null(sse_open(authd_fixture_api(small), w.admin, UINT64_MAX,
+	    UINT64_MAX));
+	assert_int_equal(http_ask(authd_fixture_api(small), "POST",
+	    "/v1/revocations", w.admin, TYPE_JSON, "{\"kind\":\"token\","
+	    "\"id\":\"room\",\"effect\":\"cut\"}", -1, &w.a), 0);
+	assert_int_equal(w.a.status, 201);
+	/* One goes, and its place is another's. */
+	sse_close(&s[0]);
+	for (i = 0; i < 1000 && s[0] == NULL; i++) {
+		process_pause();
+		s[0] = sse_open(authd_fixture_api(small), w.admin, UINT64_MAX,
+		    UINT64_MAX);
+	}
+	assert_non_null(s[0]);
+	for (i = 0; i < MOST; i++)
+		sse_close(&s[i]);
+	authd_fixture_stop(&small);
+}
+
 static int
 setup(void **state)
 {
@@ -259,6 +296,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_tenants_readers_leave_room_to_revoke_by),
 	    cmocka_unit_test(a_crowd_of_readers_is_served_and_told_of_the_end),
 	};
 

@@ -11,6 +11,7 @@
 
 #include "authd/http/form.h"
 #include "authd/http/guard.h"
+#include "authd/http/places.h"
 #include "authd/http/queue.h"
 #include "authd/http/rate.h"
 #include "authd/http/request.h"
@@ -434,6 +435,31 @@ a_request_that_we_work_on_is_left_alone(void **state)
 	free(c);
 }
 
+/* Threat: one caller's snapshots take all memory, and all of its places. */
+static void
+large_answers_are_few_at_a_time_and_fewer_of_one(void **state)
+{
+	struct places p = {0};
+	unsigned a, b, none, others[PLACES];
+	unsigned i;
+
+	a = places_take(&p, 1);
+	b = places_take(&p, 1);
+	assert_true(a != 0 && b != 0 && a != b);
+	assert_int_equal(places_take(&p, 1), 0);
+	for (i = 0; i < PLACES - 2; i++) {
+		others[i] = places_take(&p, 2 + i);
+		assert_int_not_equal(others[i], 0);
+	}
+	none = places_take(&p, 100);
+	assert_int_equal(none, 0);
+	places_leave(&p, &none);
+	places_leave(&p, &a);
+	places_leave(&p, &a);
+	assert_int_equal(places_take(&p, 2), 1);
+	assert_int_equal(places_take(&p, 1), 0);
+}
+
 int
 main(void)
 {
@@ -454,6 +480,7 @@ main(void)
 	    cmocka_unit_test(stopping_refuses_what_waits_and_what_comes),
 	    cmocka_unit_test(each_phase_of_a_connection_ends),
 	    cmocka_unit_test(a_request_that_we_work_on_is_left_alone),
+	    cmocka_unit_test(large_answers_are_few_at_a_time_and_fewer_of_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
