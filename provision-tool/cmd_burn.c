@@ -69,24 +69,33 @@ advice(const char *step, enum err e)
 	return "";
 }
 
-/* One line: the unit, the step, what is wrong, what to do. */
+/*
+ * One line: the unit, the step, what is wrong as authctl says it ("text:
+ * detail (code)"), what to do.
+ */
 static int
 complain(const struct burn_opts *o, const char *step, enum err e,
 	 const struct detail *d)
 {
-	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)%s%s%s\n",
-		      o->serial, step, err_text(e), err_code(e),
-		      d->text[0] == '\0' ? "" : ": ", d->text, advice(step, e));
+	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s%s%s (%s)%s\n",
+		      o->serial, step, err_text(e),
+		      d->text[0] == '\0' ? "" : ": ", d->text, err_code(e),
+		      advice(step, e));
 	return exit_code(e);
 }
 
-/* The same for what the burn stands on: the fault is in the options. */
+/*
+ * The same for what the burn stands on: the fault is in the options, and the
+ * detail, where there is one, says it better than the error's own text.
+ */
 static int
 complain_options(const struct burn_opts *o, const char *what, enum err e,
 		 const struct detail *d)
 {
-	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s\n", o->serial,
-		      what, d->text[0] == '\0' ? err_text(e) : d->text);
+	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)\n",
+		      o->serial, what,
+		      d->text[0] == '\0' ? err_text(e) : d->text,
+		      err_code(e));
 	return e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
 }
 

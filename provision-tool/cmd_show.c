@@ -113,7 +113,7 @@ cmd_show(int argc, char **argv)
 	record_wipe(&r);
 	if (e == ERR_OK)
 		return DONE;
-	(void)fprintf(stderr, "provision-tool: %s: %s\n", argv[rest],
-		      d.text[0] == '\0' ? err_text(e) : d.text);
+	(void)fprintf(stderr, "provision-tool: %s: %s (%s)\n", argv[rest],
+		      d.text[0] == '\0' ? err_text(e) : d.text, err_code(e));
 	return REFUSED;
 }

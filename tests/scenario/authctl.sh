@@ -115,7 +115,11 @@ expects 2 'expires' an_order_without_end_is_refused order create o2 \
     --model m1 --quantity 5 --peers hub
 expects 0 'o1 +m1' order_list order list
 expects 0 '"model":"m1"' json_is_the_servers order show o1 --json
-expects 1 'not_found' an_unknown_order_is_told order show nothing
+expects 1 ': no order nothing \(not_found\)$' an_unknown_order_is_named \
+    order show nothing
+expects 1 ': stations: no caller line9 with role station \(' \
+    an_order_for_a_station_that_is_not_there_is_refused order create o3 \
+    --model m1 --quantity 5 --expires 24h --peers hub --stations line9
 
 mkdir -m 700 "$dir/burned"
 burned=0
@@ -126,12 +130,19 @@ for i in 1 2 3; do
 	    >"$dir/out" 2>"$dir/err" || burned=1
 done
 verdict $burned three_devices_are_burned
+"$build/provision-tool/provision-tool" burn --order nothing --serial S9 \
+    --target "file:$dir/burned" --journal "$dir/journal" \
+    --credential-file "$dir/line1" >"$dir/out" 2>"$dir/err"
+[ $? = 1 ] && grep -qE '^provision-tool: unit S9: .*: no order nothing '"\
+"'\(not_found\)' "$dir/err"
+verdict $? a_station_reads_errors_in_the_same_form
 expects 0 'm1-3 .*active' device_list device list --state active
 expects 0 'after' a_page_names_the_next device list --limit 2
 expects 0 'state +active' device_show device show m1-1
 expects 0 'state +suspended' device_suspend device suspend m1-1 --reason t
 expects 0 'state +active' device_reinstate device reinstate m1-1
-expects 1 'not_found' an_unknown_device_is_told device show m1-9
+expects 1 ': no device m1-9 \(not_found\)$' an_unknown_device_is_named \
+    device show m1-9
 
 expects 0 'recall' group_create group create recall
 group=$(awk '/^NUMBER/ {print $2}' "$dir/out")
