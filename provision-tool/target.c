@@ -8,6 +8,7 @@
 
 static const struct target_ops *const kinds[] = {
     &target_file,
+    &target_esp_nvs,
     &target_image,
     &target_exec,
 };

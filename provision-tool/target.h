@@ -38,6 +38,7 @@ struct target_ops {
 	enum proof proof; /* what a proof over what is read back shows */
 };
 extern const struct target_ops target_file;
+extern const struct target_ops target_esp_nvs;
 extern const struct target_ops target_exec;
 extern const struct target_ops target_image;
 
