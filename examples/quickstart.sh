@@ -80,7 +80,7 @@ build_all() {
 
 # --- packages and build ---------------------------------------------------
 if [ "${FEALTY_NO_PACKAGES-}" != 1 ]; then
-	"$top/scripts/packages" install || die "packages"
+	"$top/scripts/packages" install run || die "packages"
 	said "Debian packages are there"
 fi
 if [ -z "${FEALTY_BUILD-}" ]; then
