@@ -59,17 +59,17 @@ int
 cmd_recover(struct ctl *ctl)
 {
 	struct buf beat = {.max = 0}, events = {.max = 0};
+	int code = 0;
 	json_t *o;
-	int code;
 
-	code = read_file(ctl->args.heartbeat, "heartbeat", &beat);
+	if (ctl->args.heartbeat != NULL)
+		code = read_file(ctl->args.heartbeat, "heartbeat", &beat);
 	if (code == 0)
 		code = read_file(ctl->args.events, "events", &events);
 	if (code == 0 && beat.p != NULL)
 		beat.p[strcspn(beat.p, "\r\n")] = '\0';
 	if (code == 0) {
-		o = json_pack("{s:s, s:o}", "seen",
-		    beat.p == NULL ? "" : beat.p, "events",
+		o = json_pack("{s:s*, s:o}", "seen", beat.p, "events",
 		    events.p == NULL ? json_array() : lines(events.p));
 		code = o == NULL ? ctl_refused("out of memory") :
 		    ctl_call(ctl, "POST", o, "/v1/recover");

@@ -289,7 +289,8 @@ void core_sub_close(struct feed_sub **s);
 
 #define RECOVER_SETS_MAX 4096
 struct recovery {
-	const char *seen; /* heartbeat, NUL-terminated */
+	/* Heartbeat, NUL-terminated. NULL: the authority knows by itself. */
+	const char *seen;
 	const char **sets; /* n of them */
 	size_t n;
 };

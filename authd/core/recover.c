@@ -230,19 +230,31 @@ repeat(struct txn *tx, uint64_t floor, uint64_t head)
 }
 
 static uint64_t
-next_generation(const struct recovering *r, uint64_t head)
+generation_after(uint64_t pos)
 {
+	return ((pos >> POS_GENERATION_SHIFT) + 1) << POS_GENERATION_SHIFT;
+}
+
+/* 0: there is none left. */
+static uint64_t
+next_generation(const struct recovering *r, uint64_t head, uint64_t lost)
+{
+	const uint64_t end = NUMBER_MAX - IMPORT_MAX;
 	uint64_t top = head > r->seen ? head : r->seen;
 
 	if (r->n > 0 && r->events[r->n - 1].pos > top)
 		top = r->events[r->n - 1].pos;
-	return ((top >> POS_GENERATION_SHIFT) + 1) << POS_GENERATION_SHIFT;
+	/* What is only said to be lost must not use all of them up. */
+	if (lost > top && generation_after(lost) < end)
+		top = lost;
+	return generation_after(top) < end ? generation_after(top) : 0;
 }
 
 static enum err
 recover_txn(struct txn *tx)
 {
 	struct recovering *r = tx->arg;
+	uint64_t lost = atomic_load(&tx->call->tenant->lost);
 	uint64_t head = 0, floor = 0, raised;
 	enum err e;
 	size_t i;
@@ -251,13 +263,13 @@ recover_txn(struct txn *tx)
 	e = store_position(tx->st, &head, &floor);
 	if (e != ERR_OK)
 		return e;
-	if (r->seen <= head && atomic_load(&tx->call->tenant->lost) == 0) {
+	if (r->seen <= head && lost == 0) {
 		detail_set(&tx->call->detail, "nothing is lost: the database "
 		    "has all events up to the heartbeat's head");
 		return ERR_REQUEST;
 	}
-	raised = next_generation(r, head);
-	if (raised >= NUMBER_MAX - IMPORT_MAX)
+	raised = next_generation(r, head, lost);
+	if (raised == 0)
 		return ERR_REQUEST;
 	/* First: from here on the counter is ours alone until the end. */
 	e = store_position_raise(tx->st, raised);
@@ -287,7 +299,10 @@ core_recover(struct core_call *call, const struct recovery *in,
 	enum err e = ERR_OK;
 	size_t i;
 
-	if (in->n > RECOVER_SETS_MAX || verify_seen(call->tenant, in->seen,
+	if (in->n > RECOVER_SETS_MAX)
+		return ERR_REQUEST;
+	/* None can be shown when the key that signed them had to go. */
+	if (in->seen != NULL && verify_seen(call->tenant, in->seen,
 	    strlen(in->seen), &h, &call->detail) != ERR_OK)
 		return ERR_REQUEST;
 	for (i = 0; e == ERR_OK && i < in->n; i++)

@@ -86,7 +86,7 @@ recover(struct req *r, json_t *seen, json_t *events, struct recovered *out)
 	struct recovery in = {.seen = json_string_value(seen)};
 	enum err e;
 
-	if (in.seen == NULL) {
+	if (in.seen == NULL && seen != NULL) {
 		detail_set(&r->call.detail, "member seen: a heartbeat");
 		return ERR_JSON;
 	}

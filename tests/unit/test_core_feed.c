@@ -5,6 +5,7 @@
 #include "tests/unit/core_fixture.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "authd/core/core_internal.h"
 #include "tests/helpers/fake_store.h"
@@ -305,6 +306,58 @@ a_heartbeat_that_is_not_ours_stops_nothing(void **state)
 	signer_free(&other);
 }
 
+/* The follower may just have read what was before. */
+static void
+wait_tenant_ready(struct fixture *f)
+{
+	const struct timespec ts = {0, 1000000};
+	time_t until = time(NULL) + 20;
+
+	while (core_tenant_ready(f->core, f->tenant) != ERR_OK &&
+	    time(NULL) < until)
+		(void)nanosleep(&ts, NULL);
+	assert_int_equal(core_tenant_ready(f->core, f->tenant), ERR_OK);
+}
+
+/*
+ * Threat: whoever had stolen the feed key stopped the tenant with it; its
+ * revocation, which also ends every heartbeat of its, must not make that
+ * last for ever.
+ */
+static void
+what_a_stolen_feed_key_stopped_can_be_recovered_without_it(void **state)
+{
+	const struct heartbeat h = {NUMBER_MAX, 0, 1};
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->gateway);
+	struct core_call admin = fixture_call(f, &f->admin);
+	struct core_tenant *t = tenant_writable(f->tenant);
+	struct revocation_request r = {.kind = EV_SIGNING_KEY,
+	    .effect = EFFECT_CUT};
+	struct recovery in = {.seen = NULL};
+	struct recovered out = {0};
+	struct buf b = {.max = 4096};
+	uint64_t n, head;
+
+	assert_int_equal(core_recover(&admin, &in, &out), ERR_REQUEST);
+	assert_int_equal(heartbeat_sign(t->keys->feed,
+	    core_tenant_issuer(t), &h, &b), ERR_OK);
+	assert_int_equal(core_feed_seen(&call, b.p, b.len), ERR_NOT_READY);
+	(void)snprintf(r.id, sizeof(r.id), "%s", signer_kid(t->keys->feed));
+	assert_int_equal(revoke(f, &r, &n), ERR_OK);
+	head = core_tenant_position(t);
+	in.seen = b.p;
+	assert_int_equal(core_recover(&admin, &in, &out), ERR_REQUEST);
+	in.seen = NULL;
+	assert_int_equal(core_recover(&admin, &in, &out), ERR_OK);
+	assert_true(out.position >> 40 == (head >> 40) + 1);
+	wait_tenant_ready(f);
+	/* Nor does it stop it again. */
+	assert_int_equal(core_feed_seen(&call, b.p, b.len), ERR_OK);
+	wait_tenant_ready(f);
+	buf_free(&b);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)
 
 int
@@ -320,6 +373,7 @@ main(void)
 	    T(nobody_listens_ahead_of_the_authority_or_while_it_is_not_ready),
 	    T(no_heartbeat_says_a_time_at_which_nothing_was_confirmed),
 	    T(a_heartbeat_that_is_not_ours_stops_nothing),
+	    T(what_a_stolen_feed_key_stopped_can_be_recovered_without_it),
 	};
 
 	return cmocka_run_group_tests_name("core: the feed", tests, NULL,
