@@ -2,8 +2,8 @@
 # How fast the hot paths are, each beside its floor: the least that a server
 # on the same stack has to do, measured in the same run with the same load.
 #   bench/run.sh [ROW...] [--smoke] [--json FILE]
-# Rows: introspect-seen introspect-new token-psk token-assertion revocation;
-# without any, all. --smoke takes seconds and judges only
+# Rows: introspect-seen introspect-new token-psk token-assertion revocation
+# gateway-verify; without any, all. --smoke takes seconds and judges only
 # that every answer is right. FEALTY_BUILD names a build (default:
 # ./build-bench, made if need be); FEALTY_REVOCATIONS how many revocations of
 # each kind there are (default: 2000).
@@ -12,7 +12,7 @@ umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 all_rows="introspect-seen introspect-new token-psk token-assertion"
-all_rows+=" revocation"
+all_rows+=" revocation gateway-verify"
 rows=() smoke='' json=''
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -429,6 +429,24 @@ row_revocation() {
 	start_other_load
 	revoke "$many" "$many-load" '' 40
 	revoke "$most" "$most" '' 150
+}
+
+row_gateway_verify() {
+	local out size=() bare
+	[ -z "$smoke" ] || size=(--tokens 2000 --entries 2000 --devices 50000
+	    --seconds 1s)
+	out=$("$build/bench/gwverify" "${size[@]}") || touch "$dir/wrong"
+	[ -n "$out" ] ||
+	    out='{"bare":0,"first":0,"seen":0,"steady_mib":0,"growing_mib":0}'
+	bare=$(jq .bare <<<"$out")
+	report gateway-verify first-seen 1/s "$(jq .first <<<"$out")" \
+	    "$bare" 0.85
+	report gateway-verify seen 1/s "$(jq .seen <<<"$out")" 2000000 1
+	# beside: a number and a position for each device, and nothing else
+	report_least gateway-verify set-steady MiB \
+	    "$(jq .steady_mib <<<"$out")" 15.26 40
+	report_least gateway-verify set-grow MiB \
+	    "$(jq .growing_mib <<<"$out")" 15.26 60
 }
 
 set_up

@@ -130,9 +130,6 @@ set_issuer(struct fealty_gateway *g, const struct fealty_options *o)
 	return (ERR_OK);
 }
 
-/* What a token leaves in the cache once its signature was good. */
-#define TOKEN_VALUE sizeof(struct token_claims)
-
 static enum err
 make_parts(struct fealty_gateway *g, const struct fealty_options *o)
 {
@@ -144,8 +141,8 @@ make_parts(struct fealty_gateway *g, const struct fealty_options *o)
 	    (e = fetches_new(&g->fetches)) != ERR_OK ||
 	    (e = gw_cache_new(or_default(o->max_keys, 65536),
 	    &g->cache)) != ERR_OK ||
-	    (e = token_cache_new(or_default(o->max_tokens, 4096), TOKEN_VALUE,
-	    &g->tokens)) != ERR_OK ||
+	    (e = token_cache_new(or_default(o->max_tokens, 4096),
+	    sizeof(struct gw_seen), &g->tokens)) != ERR_OK ||
 	    (e = gw_sessions_new(or_default(o->max_sessions, 65536),
 	    &g->sessions)) != ERR_OK)
 		return (e);

@@ -394,7 +394,9 @@ token_verify(const struct jwks *keys, const struct token_rules *r,
 		e = ERR_TOKEN_ISSUER;
 	if (e == ERR_OK)
 		e = token_check_time(&c, r);
-	if (e == ERR_OK)
-		*out = c;
-	return e;
+	if (e != ERR_OK)
+		return e;
+	memcpy(c.kid, h.kid, sizeof(c.kid));
+	*out = c;
+	return ERR_OK;
 }

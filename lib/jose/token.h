@@ -30,6 +30,7 @@ struct token_claims {
 	uint32_t grp[DEVICE_GROUPS_MAX];
 	uint32_t ngrp;
 	uint64_t pos;
+	char kid[KID_LEN + 1]; /* of the key; by token_verify, else unused */
 };
 
 /* Signs c under s; out (of max at least TOKEN_MAX) gets the compact form. */

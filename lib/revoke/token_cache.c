@@ -17,6 +17,7 @@
 #define WAYS 8
 #define SHARDS 64
 #define TEXT_MAX 1280 /* longer tokens are verified each time */
+#define LINE 64
 #define TAIL 9	      /* the last character holds 4 bits: left out */
 #define ENTRIES_MAX ((size_t)1 << 28)
 #define SIZE_LARGEST ((size_t)1 << 16)
@@ -24,6 +25,7 @@
 struct set {
 	uint64_t tag[WAYS];
 	uint16_t len[WAYS]; /* 0: free */
+	uint16_t used[WAYS]; /* octets of the value, less one */
 	uint8_t next;	    /* oldest */
 };
 struct shard {
@@ -147,9 +149,24 @@ find_place(struct token_cache *c, const char *token, size_t len,
 	h = num_mix(p->tag, c->seed);
 	i = (size_t)(((u128)h * c->nsets) >> 64);
 	p->set = &c->set[i];
+	__builtin_prefetch(p->set);
+	__builtin_prefetch((const char *)p->set + LINE);
 	p->data = c->data + i * WAYS * c->stride;
 	p->lock = &c->shard[i % SHARDS].lock;
 	return 1;
+}
+
+/*
+ * Value and token lie together, and mostly not in the processor's caches:
+ * all their lines are asked for at once, rather than one after the other.
+ */
+static void
+fetch(const unsigned char *at, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i += LINE)
+		__builtin_prefetch(at + i);
 }
 
 /*
@@ -159,17 +176,18 @@ find_place(struct token_cache *c, const char *token, size_t len,
 static int
 same(const unsigned char *a, const char *b, size_t len)
 {
-	uint64_t x, y, diff = 0;
-	size_t i;
+	uint64_t x[4], y[4], diff[4] = {0, 0, 0, 0};
+	size_t i, k;
 
 	for (i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		diff |= x ^ y;
+		memcpy(x, a + i, sizeof(x));
+		memcpy(y, b + i, sizeof(y));
+		for (k = 0; k < 4; k++)
+			diff[k] |= x[k] ^ y[k];
 	}
 	for (; i < len; i++)
-		diff |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
-	return diff == 0;
+		diff[0] |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
+	return (diff[0] | diff[1] | diff[2] | diff[3]) == 0;
 }
 
 /* The way that holds the token, or -1. */
@@ -177,13 +195,18 @@ static int
 find_way(const struct token_cache *c, const struct place *p,
     const char *token, size_t len)
 {
+	const unsigned char *at;
 	int i;
 
-	for (i = 0; i < WAYS; i++)
-		if (p->set->tag[i] == p->tag && p->set->len[i] == len &&
-		    same(p->data + (size_t)i * c->stride + c->size, token,
-		    len))
+	for (i = 0; i < WAYS; i++) {
+		if (p->set->tag[i] != p->tag || p->set->len[i] != len)
+			continue;
+		at = p->data + (size_t)i * c->stride;
+		fetch(at, (size_t)p->set->used[i] + 1);
+		fetch(at + c->size, len);
+		if (same(at + c->size, token, len))
 			return i;
+	}
 	return -1;
 }
 
@@ -199,7 +222,8 @@ token_cache_get(struct token_cache *c, const char *token, size_t len,
 	(void)pthread_mutex_lock(p.lock);
 	way = find_way(c, &p, token, len);
 	if (way >= 0)
-		memcpy(out, p.data + (size_t)way * c->stride, c->size);
+		memcpy(out, p.data + (size_t)way * c->stride,
+		    (size_t)p.set->used[way] + 1);
 	(void)pthread_mutex_unlock(p.lock);
 	return way >= 0;
 }
@@ -208,11 +232,18 @@ void
 token_cache_put(struct token_cache *c, const char *token, size_t len,
     const void *value)
 {
+	token_cache_put_part(c, token, len, value, c->size);
+}
+
+void
+token_cache_put_part(struct token_cache *c, const char *token, size_t len,
+    const void *value, size_t used)
+{
 	unsigned char *at;
 	struct place p;
 	int way;
 
-	if (!find_place(c, token, len, &p))
+	if (used == 0 || used > c->size || !find_place(c, token, len, &p))
 		return;
 	(void)pthread_mutex_lock(p.lock);
 	way = find_way(c, &p, token, len);
@@ -221,10 +252,11 @@ token_cache_put(struct token_cache *c, const char *token, size_t len,
 		p.set->next = (uint8_t)((way + 1) % WAYS);
 	}
 	at = p.data + (size_t)way * c->stride;
-	memcpy(at, value, c->size);
+	memcpy(at, value, used);
 	memcpy(at + c->size, token, len);
 	p.set->tag[way] = p.tag;
 	p.set->len[way] = (uint16_t)len;
+	p.set->used[way] = (uint16_t)(used - 1);
 	(void)pthread_mutex_unlock(p.lock);
 }
 

@@ -23,6 +23,10 @@ int token_cache_get(struct token_cache *c, const char *token, size_t len,
 /* Remember; a full bucket forgets the oldest. Never fails visibly. */
 void token_cache_put(struct token_cache *c, const char *token, size_t len,
     const void *value);
+/* The same with a value of which only the first used octets (1 to size) mean
+ * something: a get leaves the rest of out as it was. */
+void token_cache_put_part(struct token_cache *c, const char *token,
+    size_t len, const void *value, size_t used);
 void token_cache_clear(struct token_cache *c);
 
 #endif

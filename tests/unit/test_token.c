@@ -47,6 +47,8 @@ what_is_signed_is_verified_member_by_member(void **state)
 	assert_int_equal(token_sign(signer, &c, &t), ERR_OK);
 	assert_int_equal(token_verify(keys, &rules, t.p, t.len, &got, NULL),
 	    ERR_OK);
+	assert_string_equal(got.kid, signer_kid(signer));
+	memset(got.kid, 0, sizeof(got.kid));
 	assert_memory_equal(&c, &got, sizeof(c));
 	assert_int_equal(token_kid(t.p, t.len, kid), ERR_OK);
 	assert_string_equal(kid, signer_kid(signer));
