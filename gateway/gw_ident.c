@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "gateway/gw_int.h"
+#include "lib/base/rwlock.h"
 #include "lib/crypt/digest.h"
 
 /*
@@ -21,11 +22,11 @@ gw_ident_new(struct gw_ident **out)
 
 	if ((i = calloc(1, sizeof(*i))) == NULL)
 		return (ERR_NOMEM);
-	if ((e = random_key32(&i->decoy)) != ERR_OK) {
+	if ((e = random_key32(&i->decoy)) != ERR_OK ||
+	    (e = rwlock_init(&i->lock)) != ERR_OK) {
 		free(i);
 		return (e);
 	}
-	pthread_rwlock_init(&i->lock, NULL);
 	*out = i;
 	return (ERR_OK);
 }

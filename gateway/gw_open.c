@@ -3,6 +3,7 @@
 #include <string.h>
 #include "gateway/gw_int.h"
 #include "lib/base/parse.h"
+#include "lib/base/rwlock.h"
 
 /* Opening, closing, and what every module asks of the gateway. */
 
@@ -240,6 +241,10 @@ gateway_make(const struct fealty_options *o)
 
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		return (NULL);
+	if (rwlock_init(&g->keys_lock) != ERR_OK) {
+		free(g);
+		return (NULL);
+	}
 	set_policy(g, o);
 	g->keys_text.max = 65536;
 	atomic_store(&g->log, o->log);
@@ -248,7 +253,6 @@ gateway_make(const struct fealty_options *o)
 	atomic_store(&g->heard, -1);
 	atomic_store(&g->refs, 1);
 	pthread_mutex_init(&g->work_lock, NULL);
-	pthread_rwlock_init(&g->keys_lock, NULL);
 	pthread_mutex_init(&g->feed_lock, NULL);
 	pthread_condattr_init(&ca);
 	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/b64url.h"
+#include "lib/base/rwlock.h"
 #include "lib/crypt/digest.h"
 
 /*
@@ -33,7 +34,7 @@ callers_new(struct callers **out)
 	if (cs == NULL)
 		return ERR_NOMEM;
 	cs->slots = calloc(BUCKETS * WAYS, sizeof(*cs->slots));
-	if (cs->slots == NULL || pthread_rwlock_init(&cs->lock, NULL) != 0) {
+	if (cs->slots == NULL || rwlock_init(&cs->lock) != ERR_OK) {
 		free(cs->slots);
 		free(cs);
 		return ERR_NOMEM;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
+#include "lib/base/rwlock.h"
 #include "lib/crypt/digest.h"
 
 #define USES_AT_BIRTH 64
@@ -171,7 +172,7 @@ tenant_new(struct core_tenant **out)
 
 	if (t == NULL)
 		return ERR_NOMEM;
-	if (pthread_rwlock_init(&t->keys_lock, NULL) != 0) {
+	if (rwlock_init(&t->keys_lock) != ERR_OK) {
 		free(t);
 		return ERR_NOMEM;
 	}

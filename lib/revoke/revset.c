@@ -3,27 +3,17 @@
 #include <sys/random.h>
 #include <stdlib.h>
 
+#include "lib/base/rwlock.h"
+
 static enum err
 locks_init(struct revset *s)
 {
-	pthread_rwlockattr_t attr;
-	int bad;
-
 	if (pthread_mutex_init(&s->writer, NULL) != 0)
 		return ERR_NOMEM;
-	if (pthread_rwlockattr_init(&attr) != 0) {
-		pthread_mutex_destroy(&s->writer);
-		return ERR_NOMEM;
-	}
-	/* A stream of readers must not hold up a revocation. */
-	bad = pthread_rwlockattr_setkind_np(&attr,
-	    PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	if (bad == 0)
-		bad = pthread_rwlock_init(&s->lock, &attr);
-	pthread_rwlockattr_destroy(&attr);
-	if (bad != 0)
-		pthread_mutex_destroy(&s->writer);
-	return bad == 0 ? ERR_OK : ERR_NOMEM;
+	if (rwlock_init(&s->lock) == ERR_OK)
+		return ERR_OK;
+	pthread_mutex_destroy(&s->writer);
+	return ERR_NOMEM;
 }
 
 enum err

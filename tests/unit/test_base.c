@@ -4,11 +4,16 @@
  */
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
 #include "lib/base/b64url.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 #include "lib/base/parse.h"
+#include "lib/base/rwlock.h"
 #include "lib/base/secret.h"
 
 static void
@@ -391,6 +396,47 @@ clock_of_the_machine_goes_forward(void **state)
 	assert_true(clock_wall_s(&clock_system) > INT64_C(1600000000));
 }
 
+/* ---- a writer among readers ---- */
+static pthread_rwlock_t crowded;
+static atomic_int written;
+
+static void *
+reader_main(void *arg)
+{
+	const struct timespec ts = {0, 3000000};
+
+	while (!atomic_load(&written)) {
+		pthread_rwlock_rdlock(&crowded);
+		(void)nanosleep(&ts, NULL);
+		pthread_rwlock_unlock(&crowded);
+	}
+	return arg;
+}
+
+/* Threat: whoever asks all the time keeps a revocation from taking place. */
+static void
+a_writer_does_not_wait_for_readers_that_come_later(void **state)
+{
+	struct timespec until;
+	pthread_t t[8];
+	int i, e;
+
+	assert_int_equal(rwlock_init(&crowded), ERR_OK);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, reader_main,
+		    NULL), 0);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	e = pthread_rwlock_timedwrlock(&crowded, &until);
+	atomic_store(&written, 1);
+	if (e == 0)
+		pthread_rwlock_unlock(&crowded);
+	for (i = 0; i < 8; i++)
+		(void)pthread_join(t[i], NULL);
+	assert_int_equal(e, 0);
+	pthread_rwlock_destroy(&crowded);
+}
+
 int
 main(void)
 {
@@ -412,6 +458,8 @@ main(void)
 	    cmocka_unit_test(secrets_compare_whole_and_wipe),
 	    cmocka_unit_test(secret_owns_a_copy_of_bounded_size),
 	    cmocka_unit_test(clock_of_the_machine_goes_forward),
+	    cmocka_unit_test(
+		a_writer_does_not_wait_for_readers_that_come_later),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
