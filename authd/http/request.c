@@ -216,8 +216,12 @@ req_head(struct req *r, const char *method)
 	take_request_id(r);
 	if (query != NULL)
 		*query++ = '\0';
-	if (r->refusal == ERR_OK)
+	if (r->refusal == ERR_OK) {
 		r->refusal = find_route(r, method);
+		/* The same words, whatever part of the path is not there. */
+		if (r->refusal == ERR_NOT_FOUND)
+			detail_set(&r->call.detail, "nothing is at this path");
+	}
 	if (r->route != NULL)
 		r->body.max = r->route->max_body + 1;
 	if (r->refusal == ERR_OK && query != NULL) {

@@ -391,7 +391,9 @@ unknown_paths_are_not_found(void **state)
 	for (i = 0; i < COUNT(paths); i++) {
 		(void)http_ask(env.port, "GET", paths[i], env.credential[2],
 		    NULL, NULL, -1, &env.a);
-		assert_case(env.a.status == 404, paths[i]);
+		assert_case(env.a.status == 404 &&
+		    strstr(env.a.body, "nothing is at this path") != NULL,
+		    paths[i]);
 	}
 }
 
