@@ -11,7 +11,7 @@
  * one commit, and looks for receipts that other processes got.
  */
 #define WATCHES_MAX 64
-#define WATCHES_OF_ONE 16 /* of one tenant: the others wait as well */
+#define WATCHES_OF_ONE 48 /* of one tenant: the others wait as well */
 #define POLL_US INT64_C(25000)	    /* for the first second, then */
 #define POLL_LATER_US INT64_C(200000)
 #define RETRY_US INT64_C(200000)    /* after the database did not answer */

@@ -305,7 +305,7 @@ every_instance_heard_of_lately_has_to_say_it(void **state)
 static void
 few_may_wait_at_a_time_and_a_stop_wakes_them(void **state)
 {
-	enum { MANY = 16 };
+	enum { MANY = 48 };
 	struct fixture *f = *state;
 	struct receipt_watch *w[MANY + 1];
 	struct told woken = {0};
