@@ -95,7 +95,8 @@ audit_append(struct store *st, const struct txn *tx, enum err outcome)
 	(void)snprintf(a.action, sizeof(a.action), "%s", tx->action);
 	(void)snprintf(a.object_kind, sizeof(a.object_kind), "%s",
 	    tx->object_kind);
-	(void)snprintf(a.object, sizeof(a.object), "%s", tx->object);
+	(void)snprintf(a.object, sizeof(a.object), "%s",
+	    may_be_credential(tx->object) ? "-" : tx->object);
 	(void)snprintf(a.outcome, sizeof(a.outcome), "%s", err_code(outcome));
 	(void)snprintf(a.request_id, sizeof(a.request_id), "%s",
 	    tx->call->request_id);

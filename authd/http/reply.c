@@ -46,6 +46,9 @@ encode_error(struct req *r, enum err e)
 void
 reply_error(struct req *r, enum err e)
 {
+	/* A name that was looked up may be a credential in the wrong place. */
+	if (may_be_credential(r->call.detail.text))
+		r->call.detail.text[0] = '\0';
 	buf_reset(&r->reply.body);
 	r->reply.body.max = REPLY_MAX;
 	r->reply.err = e;

@@ -46,3 +46,16 @@ caller_has_audience(const struct caller *c, const char *audience)
 			return 1;
 	return 0;
 }
+
+/* What is shorter leaves more than half of a credential to be guessed. */
+#define TELLING_LEN 21
+#define CREDENTIAL_CHARS \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+int
+may_be_credential(const char *s)
+{
+	const char *p = strstr(s, CREDENTIAL_PREFIX);
+
+	return p != NULL && strspn(p, CREDENTIAL_CHARS) >= TELLING_LEN;
+}

@@ -37,5 +37,10 @@ int caller_has_audience(const struct caller *c, const char *audience);
 /* A credential: "fc_" and 43 base64url characters of 32 random octets. */
 #define CREDENTIAL_LEN 46
 #define CREDENTIAL_PREFIX "fc_"
+/*
+ * 1 if the text could be a credential, or a good part of one, that somebody
+ * put in the wrong place: then it is not repeated in an answer, log or audit.
+ */
+int may_be_credential(const char *s);
 
 #endif

@@ -24,20 +24,21 @@ teardown(void **state)
 	return 0;
 }
 
+static struct http_answer answer; /* the last one */
+
 /* head: header lines each with its CRLF. Status, 0 without an answer. */
 static int
 send_raw(const char *line, const char *head, const char *body)
 {
-	struct http_answer a;
 	char text[4096];
 	int n;
 
 	n = snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: x\r\n%s\r\n%s",
 	    line, head, body);
 	assert_true(n > 0 && (size_t)n < sizeof(text));
-	if (http_raw(authd_fixture_api(authd), text, (size_t)n, &a) != 0)
+	if (http_raw(authd_fixture_api(authd), text, (size_t)n, &answer) != 0)
 		return 0;
-	return a.status;
+	return answer.status;
 }
 
 /* Threat: one unauthenticated request ends the authority. */
@@ -121,6 +122,11 @@ a_misplaced_credential_reaches_no_log(void **state)
 	assert_int_equal(send_raw(line, head, ""), 404);
 	(void)snprintf(line, sizeof(line), "GET /%s", secret);
 	assert_int_equal(send_raw(line, head, ""), 404);
+	(void)snprintf(line, sizeof(line), "POST /v1/devices/%s/suspend",
+	    secret);
+	assert_int_equal(send_raw(line, head, ""), 404);
+	assert_int_equal(send_raw("GET /v1/audit?limit=1000", head, ""), 200);
+	assert_null(strstr(answer.body, secret));
 	(void)snprintf(body, sizeof(body), "{\"name\":\"g\",\"%s\":1}",
 	    secret);
 	(void)snprintf(head, sizeof(head), "Authorization: Bearer %s\r\n"

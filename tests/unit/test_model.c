@@ -181,6 +181,18 @@ event_number_reads_numbers_of_numbered_kinds_only(void **state)
 }
 
 static void
+what_could_be_a_credential_is_known(void **state)
+{
+	static const char whole[] =
+	    "fc_0123456789012345678901234567890123456789012";
+
+	assert_true(may_be_credential(whole));
+	assert_true(may_be_credential("no device fc_012345678901234567"));
+	assert_false(may_be_credential("no device fc_01 in order 012345"));
+	assert_false(may_be_credential(""));
+}
+
+static void
 caller_has_only_its_audiences(void **state)
 {
 	struct caller c = {.audiences = {"a", "b"}, .naudiences = 1};
@@ -368,6 +380,7 @@ main(void)
 	    cmocka_unit_test(only_an_active_device_may_authenticate),
 	    cmocka_unit_test(event_number_reads_numbers_of_numbered_kinds_only),
 	    cmocka_unit_test(caller_has_only_its_audiences),
+	    cmocka_unit_test(what_could_be_a_credential_is_known),
 	    cmocka_unit_test(an_order_is_checked_member_by_member),
 	    cmocka_unit_test(an_order_out_of_bounds_is_refused),
 	    cmocka_unit_test(a_bad_scan_is_refused),
