@@ -10,6 +10,8 @@
 #include "lib/base/b64url.h"
 #include "lib/crypt/digest.h"
 #include "lib/jose/assertion.h"
+
+#define HS(k) ((struct assertion_keys){.mac = &(k)})
 #include "lib/jose/jwe.h"
 #include "lib/jose/token.h"
 
@@ -129,7 +131,7 @@ check_assertion(const char *s, size_t len, int signed_by_us)
 
 	(void)!assertion_identity(s, len, id, &d);
 	memset(&a, 0x55, sizeof(a));
-	if (assertion_verify(s, len, &mac_key, audiences, 1, NOW, &a, &d) !=
+	if (assertion_verify(s, len, &HS(mac_key), audiences, 1, NOW, &a, &d) !=
 	    ERR_OK)
 		return;
 	PROMISE(signed_by_us);

@@ -35,14 +35,20 @@ check(struct core_call *call, const char *jwt, size_t len,
 	const char *const aud[] = {call->tenant->issuer,
 	    call->tenant->endpoint};
 	int64_t now = clock_wall_s(call->core->clock);
+	struct assertion_keys keys = {&d->assertion, NULL};
+	struct es256_public own;
 	enum err e;
 
 	call->server_time = now;
-	e = assertion_verify(jwt, len, &d->assertion, aud, 2, now, a,
+	if (d->pub.there) {
+		public_point(&d->pub, &own);
+		keys.own = &own;
+	}
+	e = assertion_verify(jwt, len, &keys, aud, 2, now, a,
 	    &call->detail);
 	if (e != ERR_OK)
 		return e;
-	/* The key is this device's alone, so this is form, not proof. */
+	/* The keys are this device's alone, so this is form, not proof. */
 	if (strcmp(a->device_id, d->device.device_id) != 0)
 		return ERR_ASSERTION;
 	return a->nonce[0] == '\0' ? ERR_OK :

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/crypt/kdf.h"
+#include "lib/crypt/proof.h"
 
 struct confirming {
 	const char *device_id;
@@ -12,19 +13,47 @@ struct confirming {
 	struct device device;
 };
 
+/* The order's least; and a device that has made its key proves by that. */
 static enum err
-proof_suffices(const struct order *o, enum proof proof, struct detail *d)
+proof_fits(struct txn *tx, const struct order *o, const struct confirming *c,
+    struct device_public *pub)
 {
-	if (proof == PROOF_DEVICE ||
-	    (proof == PROOF_MEDIUM && o->min_proof == PROOF_MEDIUM))
+	enum proof proof = c->req->proof;
+	enum err e;
+
+	if (!proof_suffices(proof, o->min_proof)) {
+		detail_set(&tx->call->detail, "proof: this order demands "
+		    "\"%s\"", proof_name(o->min_proof));
+		return ERR_PROOF;
+	}
+	e = store_device_public_get(tx->st, c->device.dn, pub);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+	if (pub->there == (proof == PROOF_DEVICE_MADE))
 		return ERR_OK;
-	detail_set(d, "proof: this order demands \"%s\"",
-	    proof_name(o->min_proof));
+	detail_set(&tx->call->detail, "proof: the key was released to %s",
+	    pub->there ? "the device's own key: \"device-made\"" :
+	    "the station, not to a key of the device");
 	return ERR_PROOF;
 }
 
+/* The signature of the key pair that K was encrypted to. */
 static enum err
-check_answer(struct txn *tx, const struct device *dev,
+check_signature(const struct device *dev, const struct confirm *req,
+    const struct device_public *pub)
+{
+	struct proof_message m;
+	struct es256_public point;
+	enum err e;
+
+	public_point(pub, &point);
+	e = proof_message("burn", dev->device_id, dev->epoch, req->challenge,
+	    CHALLENGE_LEN, &m);
+	return e == ERR_OK ? proof_check(&point, &m, req->answer) : e;
+}
+
+static enum err
+check_mac(struct txn *tx, const struct device *dev,
     const struct confirm *req)
 {
 	struct device_key_row *row = calloc(1, sizeof(*row));
@@ -108,6 +137,7 @@ confirm_txn(struct txn *tx)
 {
 	struct confirming *c = tx->arg;
 	struct device *dev = &c->device;
+	struct device_public pub;
 	struct order o;
 	enum err e;
 
@@ -118,9 +148,10 @@ confirm_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = may_confirm(tx, c);
 	if (e == ERR_OK)
-		e = proof_suffices(&o, c->req->proof, &tx->call->detail);
+		e = proof_fits(tx, &o, c, &pub);
 	if (e == ERR_OK)
-		e = check_answer(tx, dev, c->req);
+		e = pub.there ? check_signature(dev, c->req, &pub) :
+		    check_mac(tx, dev, c->req);
 	if (e != ERR_OK || dev->state == DEV_ACTIVE)
 		return e; /* a repeated confirmation changes nothing */
 	dev->state = DEV_ACTIVE;

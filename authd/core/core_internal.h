@@ -238,6 +238,7 @@ struct device_entry {
 	uint64_t pos; /* of the snapshot it was read in */
 	int group_blocked, tenant_blocked;
 	struct key32 tls13, tls12, assertion; /* of "authority" */
+	struct device_public pub;	      /* its own key pair's */
 };
 struct device_cache;
 enum err device_cache_new(size_t entries, struct device_cache **out)
@@ -269,6 +270,9 @@ enum err device_fit(const struct core_tenant *t, const struct device_entry *e,
 enum err device_root(struct core *c, struct store *st, const char *tenant_name,
     const struct device *dev, const struct device_key_row *key,
     const struct model_row *model, struct key32 *out) MUST_CHECK;
+
+/* The point that a registered key (there) is. */
+void public_point(const struct device_public *pub, struct es256_public *out);
 
 /* ---- callers in memory ---- */
 struct callers;

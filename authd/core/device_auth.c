@@ -42,6 +42,13 @@ device_root(struct core *c, struct store *st, const char *tenant_name,
 	    key->sealed_len, out);
 }
 
+void
+public_point(const struct device_public *pub, struct es256_public *out)
+{
+	memcpy(out->x, pub->xy, sizeof(out->x));
+	memcpy(out->y, pub->xy + sizeof(out->x), sizeof(out->y));
+}
+
 static enum err
 derive_own(const struct key32 *root, struct device_entry *e)
 {
@@ -72,6 +79,7 @@ take_auth(const struct device_auth *a, struct device_entry *e)
 {
 	e->device = a->device;
 	e->device.tenant = e->tenant;
+	e->pub = a->pub;
 	memcpy(e->scope, a->scope, sizeof(e->scope));
 	e->npeers = a->npeers <= ORDER_PEERS_MAX ? a->npeers :
 	    ORDER_PEERS_MAX;

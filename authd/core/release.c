@@ -46,6 +46,41 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 	return e;
 }
 
+/*
+ * Whom K is encrypted to. A device's own key is remembered as its proof and
+ * assertions will have to be signed by it; a release to the station takes an
+ * earlier one back. What was asked for last is what the confirmation is of:
+ * the challenge is of this release.
+ */
+static enum err
+register_key(struct txn *tx, const struct order *o, const struct device *dev,
+    const struct release_request *req)
+{
+	struct device_public pub = {0};
+	struct es256_public point;
+	enum err e;
+
+	if (req->device_key[0] != '\0') {
+		if (public_jwk_read(req->device_key, &point) != ERR_OK) {
+			detail_set(&tx->call->detail, "device_key: a public "
+			    "P-256 key as JWK");
+			return ERR_REQUEST;
+		}
+		pub.there = 1;
+		memcpy(pub.xy, point.x, sizeof(point.x));
+		memcpy(pub.xy + sizeof(point.x), point.y, sizeof(point.y));
+	} else if (o->min_proof == PROOF_DEVICE_MADE) {
+		detail_set(&tx->call->detail, "station_key: this order's keys "
+		    "go to keys that devices have made themselves");
+		return ERR_PROOF;
+	}
+	e = store_device_public_set(tx->st, dev->dn, &pub);
+	if (e == ERR_EXISTS)
+		detail_set(&tx->call->detail, "device_key: it is another "
+		    "device's");
+	return e;
+}
+
 static enum err
 seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 {
@@ -69,7 +104,8 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 		    tx->call->tenant->name, dev, row, model, &k);
 	if (e == ERR_OK) {
 		buf_reset(&r->jwe);
-		e = release_key_seal(r->req->station_key, dev->device_id,
+		e = release_key_seal(r->req->device_key[0] != '\0' ?
+		    r->req->device_key : r->req->station_key, dev->device_id,
 		    dev->epoch, &k, &r->jwe);
 		key32_wipe(&k);
 	}
@@ -122,6 +158,8 @@ release_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = may_release(tx, &o, dev, r->req->epoch);
 	if (e == ERR_OK)
+		e = register_key(tx, &o, dev, r->req);
+	if (e == ERR_OK)
 		e = seal_key(tx, r, dev);
 	if (e == ERR_OK)
 		e = store_device_key_released(tx->st, dev->dn, dev->epoch);
@@ -147,7 +185,8 @@ core_release(struct core_call *call, const char *device_id,
 	if (!call->may_block)
 		return ERR_WOULD_BLOCK;
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
-	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u", req->epoch);
+	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u to %s", req->epoch,
+	    req->device_key[0] != '\0' ? "device" : "station");
 	r.out = calloc(1, sizeof(*r.out));
 	if (r.out == NULL)
 		return ERR_NOMEM;

@@ -48,11 +48,13 @@ api_metadata(struct req *r)
 	const char *issuer = core_tenant_issuer(r->call.tenant);
 	json_t *o;
 
-	o = json_pack("{s:s, s:[], s:[s], s:[s], s:[s], s:[s,s], s:[s,s]}",
+	o = json_pack("{s:s, s:[], s:[s], s:[s,s], s:[s,s], s:[s,s],"
+	    " s:[s,s]}",
 	    "issuer", issuer, "response_types_supported",
 	    "grant_types_supported", "client_credentials",
 	    "token_endpoint_auth_methods_supported", "client_secret_jwt",
-	    "token_endpoint_auth_signing_alg_values_supported", "HS256",
+	    "private_key_jwt",
+	    "token_endpoint_auth_signing_alg_values_supported", "HS256", "ES256",
 	    "introspection_endpoint_auth_methods_supported",
 	    "client_secret_basic", "client_secret_post",
 	    "revocation_endpoint_auth_methods_supported",

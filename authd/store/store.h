@@ -277,6 +277,14 @@ enum err store_device_station(struct store *st, uint64_t dn,
     uint64_t *station) MUST_CHECK;
 enum err store_device_set_station(struct store *st, uint64_t dn,
     uint64_t station) MUST_CHECK;
+/*
+ * The device's own public key; there 0: it has none. ERR_EXISTS when another
+ * device of the tenant, not void, has the same.
+ */
+enum err store_device_public_set(struct store *st, uint64_t dn,
+    const struct device_public *pub) MUST_CHECK;
+enum err store_device_public_get(struct store *st, uint64_t dn,
+    struct device_public *out) MUST_CHECK;
 /* ERR_GROUPS_FULL beyond 8, ERR_EXISTS when in it, ERR_NOT_FOUND. */
 enum err store_member_add(struct store *st, uint64_t dn, uint32_t group)
     MUST_CHECK;
@@ -304,6 +312,7 @@ enum err store_device_key_released(struct store *st, uint64_t dn,
  */
 struct device_auth {
 	struct device device;
+	struct device_public pub;
 	struct device_key_row key;
 	struct model_row model;	   /* data_key 0: none */
 	char scope[256];	   /* of its order */

@@ -71,11 +71,53 @@ store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
 }
 
 static void
+row_public(struct store *st, struct pg_row *r, void *out)
+{
+	struct device_public *p = out;
+
+	(void)st;
+	memset(p, 0, sizeof(*p));
+	p->there = row_bytes(r, p->xy, sizeof(p->xy)) == sizeof(p->xy);
+}
+
+enum err
+store_device_public_set(struct store *st, uint64_t dn,
+    const struct device_public *pub)
+{
+	static const struct stmt s = {"device_public_set",
+	    "UPDATE device SET public_key = $2 WHERE number = $1 "
+	    "RETURNING 1"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)dn);
+	arg_bytes(&a, pub->there ? pub->xy : NULL, sizeof(pub->xy));
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
+store_device_public_get(struct store *st, uint64_t dn,
+    struct device_public *out)
+{
+	static const struct stmt s = {"device_public_get",
+	    "SELECT public_key FROM device WHERE number = $1"};
+	struct device_public p;
+	struct pg_args a = {0};
+	enum err e;
+
+	arg_int(&a, (int64_t)dn);
+	e = pg_one(st, &s, &a, row_public, &p);
+	if (e == ERR_OK)
+		*out = p;
+	return e;
+}
+
+static void
 row_auth(struct store *st, struct pg_row *r, void *out)
 {
 	struct device_auth *d = out;
 
 	row_device(st, r, &d->device);
+	row_public(st, r, &d->pub);
 	row_device_key(st, r, &d->key);
 	row_text(r, d->model.name, sizeof(d->model.name));
 	d->model.number = row_u64(r);
@@ -100,6 +142,7 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 {
 	static const struct stmt s = {"device_auth",
 	    "SELECT " PG_DEVICE_COLUMNS ", coalesce(g.numbers, '{}'), "
+	    "d.public_key, "
 	    PG_DEVICE_KEY_COLUMNS ", "
 	    "m.name, m.number, m.device_group, m.data_key, m.master, "
 	    "o.scope, ARRAY(SELECT u.name FROM unnest(o.peers) "

@@ -7,7 +7,8 @@
 #include "lib/crypt/digest.h"
 #include "lib/jose/compact.h"
 
-#define ALG "HS256"
+#define ALG_MAC "HS256"
+#define ALG_OWN "ES256"
 #define TYP "fealty-assertion+jwt"
 #define MAC_LEN 32
 
@@ -26,6 +27,7 @@ static enum err
 open_assertion(const char *jwt, size_t len, struct compact *parts,
     struct jose_header *h, struct detail *d)
 {
+	size_t sig;
 	uint8_t kid;
 
 	if (len > ASSERTION_MAX)
@@ -33,12 +35,17 @@ open_assertion(const char *jwt, size_t len, struct compact *parts,
 	if (compact_split(jwt, len, parts, d) != ERR_OK ||
 	    compact_header(parts, h, d) != ERR_OK)
 		return ERR_ASSERTION;
-	if (strcmp(h->alg, ALG) != 0)
-		return malformed(d, "alg: " ALG " and nothing else");
+	if (strcmp(h->alg, ALG_MAC) == 0)
+		sig = MAC_LEN;
+	else if (strcmp(h->alg, ALG_OWN) == 0)
+		sig = ES256_SIG_LEN;
+	else
+		return malformed(d, "alg: " ALG_MAC " or " ALG_OWN);
 	if (strcmp(h->typ, TYP) != 0 && strcmp(h->typ, "JWT") != 0)
 		return malformed(d, "typ: " TYP " or JWT");
-	if (parts->sig_len != B64URL_LEN(MAC_LEN))
-		return malformed(d, "signature: 32 octets as base64url");
+	if (parts->sig_len != B64URL_LEN(sig))
+		return malformed(d, "signature: 32 octets as base64url, of "
+		    ALG_OWN " 64");
 	if (pskid_kid(h->kid, strlen(h->kid), &kid) != ERR_OK) {
 		detail_set(d, "kid: not a PSK identity");
 		return ERR_ASSERTION_KID;
@@ -106,6 +113,27 @@ check_mac(const char *jwt, size_t len, const struct compact *p,
 	if (e == ERR_OK && strcmp(h->typ, TYP) != 0)
 		e = check_by_libjwt(jwt, len, key);
 	return e;
+}
+
+/* Whether a device has a key of its own is told to nobody but itself. */
+static enum err
+check_own(const struct compact *p, const struct es256_public *own,
+    struct detail *d)
+{
+	unsigned char sig[ES256_SIG_LEN];
+	struct verifier *v = NULL;
+	enum err e;
+
+	if (b64url_decode_exact(p->sig, p->sig_len, sig, sizeof(sig)) !=
+	    ERR_OK)
+		return malformed(d, "signature: not canonical base64url");
+	if (own == NULL)
+		return ERR_ASSERTION_SIGNATURE;
+	e = verifier_new(own, &v);
+	if (e == ERR_OK)
+		e = verifier_verify(v, p->header, p->signed_len, sig);
+	verifier_free(&v);
+	return e == ERR_TOKEN_SIGNATURE ? ERR_ASSERTION_SIGNATURE : e;
 }
 
 static int
@@ -203,8 +231,8 @@ read_names(const json_t *o, struct assertion *a, struct detail *d)
 }
 
 enum err
-assertion_verify(const char *jwt, size_t len, const struct key32 *key,
-    const char *const *aud, size_t naud, int64_t now, struct assertion *out,
+assertion_verify(const char *jwt, size_t len,
+    const struct assertion_keys *keys, const char *const *aud, size_t naud, int64_t now, struct assertion *out,
     struct detail *d)
 {
 	struct assertion a;
@@ -220,7 +248,9 @@ assertion_verify(const char *jwt, size_t len, const struct key32 *key,
 	    "claims", &o, d) != ERR_OK)
 		return ERR_ASSERTION;
 	memset(&a, 0, sizeof(a));
-	e = check_mac(jwt, len, &parts, &h, key, d);
+	e = strcmp(h.alg, ALG_OWN) == 0 ?
+	    check_own(&parts, keys->own, d) :
+	    check_mac(jwt, len, &parts, &h, keys->mac, d);
 	if (e == ERR_OK)
 		e = read_names(o, &a, d);
 	if (e == ERR_OK)

@@ -5,11 +5,14 @@
 #include "lib/base/err.h"
 #include "lib/base/secret.h"
 #include "lib/crypt/pskid.h"
+#include "lib/crypt/signer.h"
 #include "lib/jose/token.h"
 
 /*
- * Client assertions of devices (RFC 7523, HS256), docs/tokens.md. The JWS is
- * parsed and its HS256 checked by libjwt, the algorithm pinned beforehand.
+ * Client assertions of devices (RFC 7523), docs/tokens.md: HS256 under the
+ * device's assertion key or, of a device that has registered the key pair it
+ * made itself, ES256 under that. The algorithm is pinned to the kind of key
+ * before any key is looked at.
  */
 #define ASSERTION_MAX 2048
 #define ASSERTION_LIFE_MAX 60
@@ -24,13 +27,18 @@ struct assertion {
 /* kid of the unverified header, after its form was checked. */
 enum err assertion_identity(const char *jwt, size_t len,
     char out[PSKID_LEN + 1], struct detail *d) MUST_CHECK;
+/* What the device may sign with. */
+struct assertion_keys {
+	const struct key32 *mac;	 /* HS256 */
+	const struct es256_public *own; /* ES256; NULL: none is registered */
+};
 /*
  * Signature, typ, iss = sub, aud (one of naud), jti, and time by now
  * (seconds) unless there is a nonce, which the caller checks. Errors:
  * ERR_ASSERTION_*.
  */
 enum err assertion_verify(const char *jwt, size_t len,
-    const struct key32 *key, const char *const *aud, size_t naud,
+    const struct assertion_keys *keys, const char *const *aud, size_t naud,
     int64_t now, struct assertion *out, struct detail *d) MUST_CHECK;
 
 #endif

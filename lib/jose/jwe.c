@@ -96,7 +96,7 @@ jwe_key_free(struct jwe_key **pk)
 
 /* JWK text to a point, nothing else of it believed. */
 static enum err
-read_public(const char *jwk, size_t len, struct es256_public *pub)
+point_of_text(const char *jwk, size_t len, struct es256_public *pub)
 {
 	const char *kty, *crv;
 	json_t *o;
@@ -125,11 +125,34 @@ jwe_key_public(const struct jwe_key *k, struct buf *out)
 	text = cjose_jwk_to_json(k->jwk, false, &err);
 	if (text == NULL)
 		return ERR_CRYPTO;
-	e = read_public(text, strlen(text), &pub);
+	e = point_of_text(text, strlen(text), &pub);
 	cjose_get_dealloc()(text);
-	if (e == ERR_OK)
-		e = jwk_format(&pub, out);
+	return e == ERR_OK ? public_jwk_write(&pub, out) : e;
+}
+
+enum err
+public_jwk_write(const struct es256_public *pub, struct buf *out)
+{
+	enum err e = jwk_format(pub, out);
+
 	return e == ERR_OK ? buf_str(out, "}") : e;
+}
+
+enum err
+public_jwk_read(const char *jwk, struct es256_public *out)
+{
+	struct verifier *on_curve = NULL;
+	struct es256_public pub;
+	enum err e;
+
+	e = point_of_text(jwk, strnlen(jwk, JWK_MAX + 1), &pub);
+	if (e == ERR_OK)
+		e = verifier_new(&pub, &on_curve);
+	verifier_free(&on_curve);
+	if (e != ERR_OK)
+		return e == ERR_NOMEM ? e : ERR_REQUEST;
+	*out = pub;
+	return ERR_OK;
 }
 
 /* Written again from the point alone, which was found on the curve. */
@@ -137,20 +160,13 @@ static enum err
 import_public(const char *jwk, cjose_jwk_t **out)
 {
 	struct buf text = {.max = JWK_MAX};
-	struct verifier *on_curve = NULL;
 	struct es256_public pub;
 	cjose_err err;
 	enum err e;
 
-	e = read_public(jwk, strnlen(jwk, JWK_MAX + 1), &pub);
+	e = public_jwk_read(jwk, &pub);
 	if (e == ERR_OK)
-		e = verifier_new(&pub, &on_curve);
-	verifier_free(&on_curve);
-	if (e != ERR_OK)
-		return e == ERR_NOMEM ? e : ERR_REQUEST;
-	e = jwk_format(&pub, &text);
-	if (e == ERR_OK)
-		e = buf_str(&text, "}");
+		e = public_jwk_write(&pub, &text);
 	if (e == ERR_OK) {
 		*out = cjose_jwk_import(text.p, text.len, &err);
 		e = *out == NULL ? ERR_CRYPTO : ERR_OK;

@@ -3,10 +3,12 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/secret.h"
+#include "lib/crypt/signer.h"
 
 /*
- * The release of a key to a station: JWE (RFC 7516) ECDH-ES with A256GCM to
- * the station's one-time P-256 key, through libcjose. typ fealty-key+jwe.
+ * The release of a key: JWE (RFC 7516) ECDH-ES with A256GCM to the station's
+ * one-time P-256 key or the device's own, through libcjose.
+ * typ fealty-key+jwe.
  */
 struct jwe_key; /* a one-time key pair */
 enum err jwe_key_generate(struct jwe_key **out) MUST_CHECK;
@@ -14,6 +16,12 @@ enum err jwe_key_generate(struct jwe_key **out) MUST_CHECK;
 enum err jwe_key_public(const struct jwe_key *k, struct buf *out) MUST_CHECK;
 void jwe_key_free(struct jwe_key **k);
 
+/* The point of JWK text, on the curve; ERR_REQUEST when it is none. */
+enum err public_jwk_read(const char *jwk, struct es256_public *out)
+    MUST_CHECK;
+/* A point as JWK text. */
+enum err public_jwk_write(const struct es256_public *pub, struct buf *out)
+    MUST_CHECK;
 /* ERR_REQUEST when jwk is no public P-256 key. */
 enum err jwe_seal(const char *jwk, const void *plain, size_t len,
     struct buf *out) MUST_CHECK;

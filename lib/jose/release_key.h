@@ -6,8 +6,9 @@
 #include "lib/model/names.h"
 
 /*
- * A device's root key on its way to the station that burns it: the message
- * {"device_id","epoch","k"} as JWE to the station's one-time key.
+ * A device's root key on its way: the message {"device_id","epoch","k"} as
+ * JWE to the one-time key of the station that burns it, or to the key pair
+ * that the device has made itself.
  */
 /* ERR_REQUEST when jwk is no public P-256 key. */
 enum err release_key_seal(const char *jwk, const char *device_id,

@@ -60,3 +60,26 @@ proof_parse(const char *s, enum proof *out)
 	*out = (enum proof)i;
 	return ERR_OK;
 }
+
+/* medium, device, device-made: each says more than the one before. */
+static int
+proof_rank(enum proof p)
+{
+	switch (p) {
+	case PROOF_MEDIUM:
+		return 1;
+	case PROOF_DEVICE:
+		return 2;
+	case PROOF_DEVICE_MADE:
+		return 3;
+	case PROOF_NONE:
+		break;
+	}
+	return 0;
+}
+
+int
+proof_suffices(enum proof p, enum proof least)
+{
+	return proof_rank(p) > 0 && proof_rank(p) >= proof_rank(least);
+}

@@ -26,6 +26,16 @@ enum proof {
 const char *proof_name(enum proof p); /* "none", "device", "medium", ... */
 enum err proof_parse(const char *s, enum proof *out) MUST_CHECK;
 
+/* 1 if an order that demands least takes p. */
+int proof_suffices(enum proof p, enum proof least);
+
+/* The public half of a device's own P-256 key pair, as it is registered. */
+#define PUBLIC_KEY_LEN 64
+struct device_public {
+	int there;
+	unsigned char xy[PUBLIC_KEY_LEN]; /* x || y */
+};
+
 #define DEVICE_GROUPS_MAX 8
 
 struct device {

@@ -15,7 +15,9 @@
 /* What a station asks the key of a reserved device with. */
 struct release_request {
 	uint32_t epoch;
-	char station_key[512]; /* JWK text */
+	/* JWK text; one of them, the other "" */
+	char station_key[512]; /* the station's one-time key */
+	char device_key[512];  /* the device's own, to be registered */
 };
 
 /* A service the device is peered with, and its identity there. */
@@ -26,7 +28,7 @@ struct peer {
 	char identity[PSKID_LEN + 1];
 };
 #define RECORD_PEERS_MAX (ORDER_PEERS_MAX + 1) /* and "authority" */
-/* What the station gets: K encrypted to it, and the rest of the record. */
+/* What the station gets: K encrypted to that key, the rest of the record. */
 struct release {
 	char key[1025]; /* JWE */
 	struct device device;
@@ -36,13 +38,20 @@ struct release {
 	uint32_t npeers;
 };
 
-/* The device's answer to the challenge. */
+/* The device's answer to the challenge: answer_len(proof) octets. */
+#define ANSWER_MAX 64
 struct confirm {
 	uint32_t epoch;
 	unsigned char challenge[CHALLENGE_LEN];
-	unsigned char answer[32];
+	unsigned char answer[ANSWER_MAX];
 	enum proof proof;
 };
+/* Octets of an answer: a MAC, or the signature of the device's own key. */
+static inline size_t
+answer_len(enum proof proof)
+{
+	return proof == PROOF_DEVICE_MADE ? ANSWER_MAX : 32;
+}
 
 /* A revocation as an operator orders it. */
 struct revocation_request {

@@ -289,8 +289,9 @@ order_validate(const struct order *o, struct detail *d)
 		return wrong(d, ERR_REQUEST, "expires_at: a time to come");
 	if ((unsigned)o->reburn > REBURN_APPROVAL)
 		return wrong(d, ERR_REQUEST, "reburn: not a policy");
-	if (o->min_proof != PROOF_MEDIUM && o->min_proof != PROOF_DEVICE)
-		return wrong(d, ERR_REQUEST, "min_proof: medium or device");
+	if (!proof_suffices(o->min_proof, PROOF_MEDIUM))
+		return wrong(d, ERR_REQUEST,
+			     "min_proof: medium, device or device-made");
 	if (!pattern_ok(o))
 		return wrong(
 		    d, ERR_REQUEST,

@@ -35,7 +35,7 @@ struct order {
 	int closed;
 	int derived;	      /* K derived from the model's master key */
 	enum reburn reburn;
-	enum proof min_proof; /* PROOF_MEDIUM or PROOF_DEVICE */
+	enum proof min_proof; /* any but PROOF_NONE */
 	char serial_pattern[129]; /* POSIX extended, matched whole */
 	char id_template[65]; /* "{serial}", "{model}-{n}", "{n:8}", ... */
 	char scope[256];      /* of its devices' tokens */

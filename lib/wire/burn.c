@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define EITHER "station_key or device_key"
+
 enum err
 wire_serial_decode(const char *s, size_t len, name_t serial, struct detail *d)
 {
@@ -37,19 +39,18 @@ read_epoch(struct jin *in, uint32_t *epoch)
 
 /* The member's JSON text; the key itself is looked at by who uses it. */
 static void
-read_jwk(struct jin *in, char *out, size_t size)
+read_jwk(struct jin *in, json_t *v, const char *name, char *out, size_t size)
 {
-	json_t *v = jin_any(in, "station_key");
 	size_t n;
 
 	if (!json_is_object(v)) {
-		jin_fail(in, ERR_JSON, "member station_key: a JWK");
+		jin_fail(in, ERR_JSON, "member %s: a JWK", name);
 		return;
 	}
 	n = json_dumpb(v, out, size, JSON_COMPACT);
 	if (n == 0 || n >= size) {
-		jin_fail(in, ERR_JSON, "member station_key: at most %zu "
-		    "octets", size - 1);
+		jin_fail(in, ERR_JSON, "member %s: at most %zu octets", name,
+		    size - 1);
 		return;
 	}
 	out[n] = '\0';
@@ -61,12 +62,19 @@ wire_release_request_decode(const char *s, size_t len,
 {
 	struct release_request r;
 	struct jin in;
+	json_t *own;
 	enum err e;
 
 	memset(&r, 0, sizeof(r));
 	jin_open(&in, s, len, d);
 	read_epoch(&in, &r.epoch);
-	read_jwk(&in, r.station_key, sizeof(r.station_key));
+	own = jin_any(&in, "device_key");
+	if (own != NULL)
+		read_jwk(&in, own, "device_key", r.device_key,
+		    sizeof(r.device_key));
+	else
+		read_jwk(&in, jin_any(&in, "station_key"), EITHER,
+		    r.station_key, sizeof(r.station_key));
 	e = jin_done(&in);
 	if (e == ERR_OK)
 		*out = r;
@@ -76,12 +84,14 @@ wire_release_request_decode(const char *s, size_t len,
 enum err
 wire_release_request_encode(const struct release_request *r, struct buf *out)
 {
-	json_t *key = json_loads(r->station_key, JSON_REJECT_DUPLICATES, NULL);
+	int own = r->device_key[0] != '\0';
+	json_t *key = json_loads(own ? r->device_key : r->station_key,
+	    JSON_REJECT_DUPLICATES, NULL);
 
 	if (key == NULL)
 		return ERR_REQUEST;
 	return jout(json_pack("{sI so}", "epoch", (json_int_t)r->epoch,
-	    "station_key", key), out);
+	    own ? "device_key" : "station_key", key), out);
 }
 
 static void
@@ -231,11 +241,12 @@ wire_confirm_decode(const char *s, size_t len, struct confirm *out,
 	jin_open(&in, s, len, d);
 	read_epoch(&in, &c.epoch);
 	jin_octets(&in, "challenge", c.challenge, sizeof(c.challenge));
-	jin_octets(&in, "answer", c.answer, sizeof(c.answer));
 	jin_str(&in, "proof", proof, sizeof(proof));
 	if (in.err == ERR_OK && (proof_parse(proof, &c.proof) != ERR_OK ||
-	    (c.proof != PROOF_MEDIUM && c.proof != PROOF_DEVICE)))
-		jin_fail(&in, ERR_JSON, "member proof: medium or device");
+	    c.proof == PROOF_NONE))
+		jin_fail(&in, ERR_JSON, "member proof: medium, device or "
+		    "device-made");
+	jin_octets(&in, "answer", c.answer, answer_len(c.proof));
 	e = jin_done(&in);
 	if (e == ERR_OK)
 		*out = c;
@@ -248,6 +259,6 @@ wire_confirm_encode(const struct confirm *c, struct buf *out)
 {
 	return jout(json_pack("{sI so so ss}", "epoch", (json_int_t)c->epoch,
 	    "challenge", jout_octets(c->challenge, sizeof(c->challenge)),
-	    "answer", jout_octets(c->answer, sizeof(c->answer)),
+	    "answer", jout_octets(c->answer, answer_len(c->proof)),
 	    "proof", proof_name(c->proof)), out);
 }

@@ -57,6 +57,47 @@ devices_keep_every_member(void **state)
 }
 
 void
+a_public_key_is_one_device_s(void **state)
+{
+	struct device_public p = {.there = 1}, q = {0};
+	struct device d;
+	struct ground a;
+	struct store *st;
+	uint64_t one, two;
+
+	(void)state;
+	memset(p.xy, 0xa5, sizeof(p.xy));
+	ground_make(&a);
+	one = device_make(&a, "S1", DEV_BURNING);
+	two = device_make(&a, "S2", DEV_BURNING);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_device_public_get(st, one, &q));
+	assert_int_equal(q.there, 0);
+	OK(store_device_public_set(st, one, &p));
+	OK(store_device_public_set(st, one, &p));
+	OK(store_device_public_get(st, one, &q));
+	assert_int_equal(q.there, 1);
+	assert_memory_equal(q.xy, p.xy, sizeof(p.xy));
+	IS(NOT_FOUND, store_device_public_get(st, two + 1, &q));
+	IS(NOT_FOUND, store_device_public_set(st, two + 1, &q));
+	commit(&st);
+	st = begin(a.tenant, STORE_WRITE);
+	IS(EXISTS, store_device_public_set(st, two, &p));
+	rollback(&st);
+	/* a void device's is free again */
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_device_get(st, one, &d));
+	d.state = DEV_VOID;
+	OK(store_device_update(st, &d));
+	OK(store_device_public_set(st, two, &p));
+	q.there = 0;
+	OK(store_device_public_set(st, two, &q));
+	OK(store_device_public_get(st, two, &q));
+	assert_int_equal(q.there, 0);
+	commit(&st);
+}
+
+void
 device_numbers_are_dense(void **state)
 {
 	struct device d = {.device_id = "x", .serial = "x", .order = "o1",

@@ -256,6 +256,37 @@ store_device_set_station(struct store *st, uint64_t dn, uint64_t station)
 }
 
 enum err
+store_device_public_set(struct store *st, uint64_t dn,
+    const struct device_public *pub)
+{
+	enum err e = fake_enter(st, 1);
+	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL, *o;
+	size_t i = 0;
+
+	if (r == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	while (pub->there && (o = fake_next(st, T_DEVICE, &i)) != NULL)
+		if (o->v.dn != dn && o->v.state != DEV_VOID && o->pub.there &&
+		    memcmp(o->pub.xy, pub->xy, sizeof(pub->xy)) == 0)
+			return fake_fail(st, ERR_EXISTS);
+	r->pub = *pub;
+	return ERR_OK;
+}
+
+enum err
+store_device_public_get(struct store *st, uint64_t dn,
+    struct device_public *out)
+{
+	enum err e = fake_enter(st, 0);
+	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL;
+
+	if (r == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	*out = r->pub;
+	return ERR_OK;
+}
+
+enum err
 store_member_add(struct store *st, uint64_t dn, uint32_t group)
 {
 	enum err e = fake_enter(st, 1);
@@ -387,6 +418,7 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 	memset(&d, 0, sizeof(d));
 	o = fake_order(st, r->v.order);
 	fill(st, r, &d.device);
+	d.pub = r->pub;
 	d.key = k->v;
 	d.model = fake_model(st, o->v.model)->v;
 	memcpy(d.scope, o->v.scope, sizeof(d.scope));

@@ -57,6 +57,7 @@ struct f_order {
 struct f_device {
 	uint32_t tenant;
 	struct device v;
+	struct device_public pub;
 	uint64_t station;
 };
 struct f_member {

@@ -225,7 +225,7 @@ the_metadata_say_what_rfc_8414_asks_for(void **state)
 	has("\"response_types_supported\":[");
 	has("\"grant_types_supported\":[\"client_credentials\"]");
 	has("\"token_endpoint_auth_methods_supported\":"
-	    "[\"client_secret_jwt\"");
+	    "[\"client_secret_jwt\",\"private_key_jwt\"]");
 	has("\"token_endpoint_auth_signing_alg_values_supported\":"
 	    "[\"HS256\"");
 	has("\"introspection_endpoint_auth_methods_supported\":[");

@@ -287,13 +287,13 @@ fixture_assertion(struct fixture *f, const struct unit *u,
 {
 	const char *iss = s->iss != NULL ? s->iss : u->device.device_id;
 	int64_t now = wall(&f->time.clock) / 1000;
-	unsigned char mac[32];
+	unsigned char sig[ES256_SIG_LEN];
 	struct key32 key;
 	char text[1024], head[256];
 
 	(void)snprintf(head, sizeof(head),
-	    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"%s\"}",
-	    s->kid != NULL ? s->kid : u->identity);
+	    "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":\"%s\"}",
+	    s->own != NULL ? "ES256" : "HS256", s->kid != NULL ? s->kid : u->identity);
 	if (s->nonce != NULL)
 		(void)snprintf(text, sizeof(text), "{\"iss\":\"%s\",\"sub\":"
 		    "\"%s\",\"aud\":\"%s\",\"jti\":\"%s\",\"nonce\":\"%s\"}",
@@ -313,10 +313,14 @@ fixture_assertion(struct fixture *f, const struct unit *u,
 	append(out, size, head, strlen(head));
 	strcat(out, ".");
 	append(out, size, text, strlen(text));
-	assert_int_equal(hmac_sha256(key.b, 32, out, strlen(out), mac),
-	    ERR_OK);
+	if (s->own != NULL)
+		assert_int_equal(signer_sign(s->own, out, strlen(out), sig),
+		    ERR_OK);
+	else
+		assert_int_equal(hmac_sha256(key.b, 32, out, strlen(out),
+		    sig), ERR_OK);
 	strcat(out, ".");
-	append(out, size, mac, sizeof(mac));
+	append(out, size, sig, s->own != NULL ? sizeof(sig) : 32);
 }
 
 enum err

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "authd/core/core.h"
+#include "lib/crypt/signer.h"
 #include "lib/jose/jwe.h"
 
 /*
@@ -64,6 +65,7 @@ struct statement {
 	const char *kid, *iss, *aud, *jti, *nonce;
 	int64_t iat, exp;
 	int wrong_key;
+	const struct signer *own; /* ES256 by it, not HS256 */
 };
 void fixture_assertion(struct fixture *f, const struct unit *u,
     const struct statement *s, char *out, size_t size);

@@ -7,6 +7,8 @@
 #include <jwt.h>
 
 #include "lib/jose/assertion.h"
+
+#define HS(k) ((struct assertion_keys){.mac = &(k)})
 #include "lib/jose/jwe.h"
 
 static enum err
@@ -16,7 +18,7 @@ verify_assertion(const struct buf *t)
 	struct assertion a;
 	struct detail d = {""};
 
-	return assertion_verify(t->p, t->len, &hs_key, aud, 2, NOW, &a, &d);
+	return assertion_verify(t->p, t->len, &HS(hs_key), aud, 2, NOW, &a, &d);
 }
 
 static void
@@ -156,12 +158,12 @@ past_assertions_name_the_time(void **state)
 	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
 	    &claims);
 	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &hs_key, aud, 1,
+	assert_int_equal(assertion_verify(t.p, t.len, &HS(hs_key), aud, 1,
 	    NOW + 59, &a, &d), ERR_OK);
 	assert_string_equal(a.device_id, "dev-1");
 	assert_string_equal(a.jti, "one");
 	assert_int_equal(a.exp, NOW + 60);
-	assert_int_equal(assertion_verify(t.p, t.len, &hs_key, aud, 1,
+	assert_int_equal(assertion_verify(t.p, t.len, &HS(hs_key), aud, 1,
 	    NOW + 60, &a, &d), ERR_ASSERTION_TIME);
 	assert_string_equal(d.text, "exp: past");
 	buf_free(&claims);
@@ -225,7 +227,8 @@ any_octet_of_an_assertion_changed_is_refused(void **state)
 	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
 	    &claims);
 	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &wrong, aud, 1, NOW, &a,
+	assert_int_equal(assertion_verify(t.p, t.len, &HS(wrong), aud, 1,
+	    NOW, &a,
 	    NULL), ERR_ASSERTION_SIGNATURE);
 	for (i = 0; i < t.len; i++) {
 		char was = t.p[i];
@@ -235,7 +238,8 @@ any_octet_of_an_assertion_changed_is_refused(void **state)
 		t.p[i] = '\0';
 		assert_int_not_equal(verify_assertion(&t), ERR_OK);
 		t.p[i] = was;
-		assert_int_not_equal(assertion_verify(t.p, i, &hs_key, aud, 1,
+		assert_int_not_equal(assertion_verify(t.p, i, &HS(hs_key),
+		    aud, 1,
 		    NOW, &a, NULL), ERR_OK);
 	}
 	assert_int_equal(verify_assertion(&t), ERR_OK);

@@ -11,6 +11,8 @@
 #include "lib/base/b64url.h"
 #include "lib/jose/assertion.h"
 
+#define HS(k) ((struct assertion_keys){.mac = &(k)})
+
 #define PORT (&fealty_device_port_openssl)
 
 static json_t *schedule, *records;
@@ -285,19 +287,23 @@ assertion_is_taken_by_the_authority_within_its_time(void **state)
 	assert_int_equal(assertion_identity(out, len, identity, NULL), ERR_OK);
 	assert_int_equal(memcmp(identity, r.peers[0].identity.p, PSKID_LEN), 0);
 	assert_int_equal(
-	    assertion_verify(out, len, &key, aud, 1, a.now + 59, &got, NULL),
+	    assertion_verify(out, len, &HS(key), aud, 1, a.now + 59, &got,
+	    NULL),
 	    ERR_OK);
 	assert_string_equal(got.device_id, "sn-000001");
 	assert_int_equal(got.exp, a.now + 60);
 	assert_int_equal(
-	    assertion_verify(out, len, &key, aud, 1, a.now + 60, &got, NULL),
+	    assertion_verify(out, len, &HS(key), aud, 1, a.now + 60, &got,
+	    NULL),
 	    ERR_ASSERTION_TIME);
 	assert_int_equal(
-	    assertion_verify(out, len, &key, other, 1, a.now, &got, NULL),
+	    assertion_verify(out, len, &HS(key), other, 1, a.now, &got,
+	    NULL),
 	    ERR_ASSERTION_AUDIENCE);
 	key.b[0] ^= 1;
 	assert_int_equal(
-	    assertion_verify(out, len, &key, aud, 1, a.now, &got, NULL),
+	    assertion_verify(out, len, &HS(key), aud, 1, a.now, &got,
+	    NULL),
 	    ERR_ASSERTION_SIGNATURE);
 }
 
