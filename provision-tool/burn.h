@@ -31,7 +31,7 @@ struct burn {
 	/* inside; wiped by burn_run */
 	struct journal_entry unit;
 	struct secret record;
-	unsigned char answer[32];
+	unsigned char answer[ANSWER_MAX];
 };
 /*
  * ERR_OK: the unit holds the identity b->device, which is active. Otherwise

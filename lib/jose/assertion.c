@@ -232,8 +232,8 @@ read_names(const json_t *o, struct assertion *a, struct detail *d)
 
 enum err
 assertion_verify(const char *jwt, size_t len,
-    const struct assertion_keys *keys, const char *const *aud, size_t naud, int64_t now, struct assertion *out,
-    struct detail *d)
+    const struct assertion_keys *keys, const char *const *aud, size_t naud,
+    int64_t now, struct assertion *out, struct detail *d)
 {
 	struct assertion a;
 	struct jose_header h;
