@@ -1,6 +1,8 @@
 #include <string.h>
 
+#include "crc.h"
 #include "fealty/device.h"
+#include "octets.h"
 
 /*
  * The identity record is a fixed sequence of CBOR items, each in its
@@ -16,21 +18,6 @@ struct cursor {
 enum major { UINT, NINT, BYTES, TEXT, ARRAY, MAP };
 
 #define CRC_LEN 4
-
-static uint32_t
-crc32(const uint8_t *p, size_t len)
-{
-	uint32_t crc = 0xffffffff;
-	size_t i;
-	int bit;
-
-	for (i = 0; i < len; i++) {
-		crc ^= p[i];
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
-	}
-	return ~crc;
-}
 
 static uint32_t
 fail(struct cursor *c)
@@ -217,11 +204,7 @@ read_members(struct cursor *c, struct fealty_record *r)
 static int
 checksum_right(const uint8_t *p, size_t len)
 {
-	uint32_t crc = crc32(p, len - CRC_LEN);
-
-	p += len - CRC_LEN;
-	return p[0] == (crc >> 24 & 0xff) && p[1] == (crc >> 16 & 0xff) &&
-	       p[2] == (crc >> 8 & 0xff) && p[3] == (crc & 0xff);
+	return get32(p + len - CRC_LEN) == fealty_crc32(0, p, len - CRC_LEN);
 }
 
 enum fealty_status

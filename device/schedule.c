@@ -37,6 +37,8 @@ fealty_status_text(enum fealty_status s)
 		return "the buffer is too small";
 	case FEALTY_E_PORT:
 		return "HMAC or random source failed";
+	case FEALTY_E_MEDIUM:
+		return "the medium of the identity failed";
 	}
 	return "unknown status";
 }

@@ -21,6 +21,7 @@ build() { # NAME FILE
 	    "$top"/lib/base/*.c "$top"/lib/model/*.c "$top"/lib/wire/*.c \
 	    "$top"/lib/jose/*.c "$top"/lib/crypt/*.c "$top"/lib/revoke/*.c \
 	    "$top"/device/record.c "$top"/device/schedule.c \
+	    "$top"/device/crc.c \
 	    $(pkg-config --libs $pkgs) -lpthread -o "$out/fuzz_$1"
 }
 

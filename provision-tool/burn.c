@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <fealty/device_openssl.h>
 #include "lib/base/parse.h"
 #include "lib/jose/jwe.h"
 #include "lib/wire/burn.h"
 #include "lib/wire/record.h"
 #include "lib/wire/registry.h"
+#include "provision-tool/answer.h"
 
 #define BODY_MAX 16384
 #define PATH_ROOM 192
@@ -245,31 +245,11 @@ out:
 	return e;
 }
 
-/* With the very code a device runs. */
 static enum err
 compute_answer(struct burn *b)
 {
-	struct fealty_record r;
-	name_t device_id;
-	enum err e = ERR_RECORD;
-
-	if (fealty_record_read(b->record.p, b->record.len, &r) != FEALTY_OK ||
-	    fealty_text_copy(&r.device_id, device_id, sizeof(device_id)) !=
-		FEALTY_OK)
-		goto out;
-	if (strcmp(device_id, b->unit.device_id) != 0 ||
-	    r.epoch != b->unit.epoch) {
-		detail_set(&b->detail, "the record is of another identity");
-		goto out;
-	}
-	e = ERR_CRYPTO;
-	if (fealty_proof(&fealty_device_port_openssl, &r, "burn",
-			 b->unit.challenge, sizeof(b->unit.challenge),
-			 b->answer) == FEALTY_OK)
-		e = ERR_OK;
-out:
-	fealty_wipe(&r, sizeof(r));
-	return e;
+	return answer_compute(&b->record, b->unit.device_id, b->unit.epoch,
+			      b->unit.challenge, b->answer, &b->detail);
 }
 
 /*
@@ -363,7 +343,14 @@ step_confirm(struct burn *b)
 	return e;
 }
 
-enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, STEPS };
+/* What cannot be taken back comes last, and only when asked for by name. */
+static enum err
+step_lock(struct burn *b)
+{
+	return target_lock(b->target, b->unit.device_id, &b->detail);
+}
+
+enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, LOCK, STEPS };
 
 static const struct {
 	const char *name;
@@ -375,6 +362,7 @@ static const struct {
     [READ_BACK] = {"read-back", step_read_back},
     [PROVE] = {"prove", step_prove},
     [CONFIRM] = {"confirm", step_confirm},
+    [LOCK] = {"lock", step_lock},
 };
 
 static enum err
@@ -414,6 +402,12 @@ run_steps(struct burn *b, int from, int to)
 	return ERR_OK;
 }
 
+static int
+final_step(const struct burn *b)
+{
+	return (target_can(b->target) & TARGET_LOCKS) != 0 ? LOCK : CONFIRM;
+}
+
 /*
  * The step to go on behind, or -1. A unit whose last burn went into another
  * target is begun anew, so that the authority decides: what was written here
@@ -446,7 +440,7 @@ resume(struct burn *b, int last)
 	if (can == 0) /* nothing but the authority can tell */
 		return look_up(b);
 	if (last < CONFIRM || (can & TARGET_PROVES) != 0)
-		return run_steps(b, READ_BACK, CONFIRM);
+		return run_steps(b, READ_BACK, final_step(b));
 	b->step = steps[READ_BACK].name;
 	e = step_read_back(b);
 	if (e == ERR_OK)
@@ -474,6 +468,9 @@ burn_run(struct burn *b)
 		detail_set(&b->detail, "another run is burning this unit");
 		return e;
 	}
+	b->step = "target";
+	if ((e = target_ready(b->target, &b->detail)) != ERR_OK)
+		return e;
 	e = ERR_NOT_FOUND;
 	last = last_step(b);
 	if (last >= WRITE && b->unit.has_challenge &&
@@ -485,7 +482,7 @@ burn_run(struct burn *b)
 		memset(&b->detail, 0, sizeof(b->detail));
 		secret_free(&b->record);
 		memset(&b->unit, 0, sizeof(b->unit));
-		e = run_steps(b, RESERVE, CONFIRM);
+		e = run_steps(b, RESERVE, final_step(b));
 	}
 	secret_free(&b->record);
 	wipe(b->answer, sizeof(b->answer));

@@ -62,7 +62,8 @@ advice(const char *step, enum err e)
 	if (err_retryable(e))
 		return "; run the same command again";
 	if (strcmp(step, "write") == 0 || strcmp(step, "read-back") == 0 ||
-	    strcmp(step, "prove") == 0)
+	    strcmp(step, "prove") == 0 || strcmp(step, "lock") == 0 ||
+	    strcmp(step, "target") == 0)
 		return "; check the target and run the same command again";
 	if (e == ERR_IO)
 		return "; mend that and run the same command again";

@@ -11,6 +11,7 @@ static const struct target_ops *const kinds[] = {
     &target_esp_nvs,
     &target_image,
     &target_exec,
+    &target_serial,
 };
 
 struct target {
@@ -96,6 +97,12 @@ target_proof(const struct target *t)
 }
 
 enum err
+target_ready(struct target *t, struct detail *d)
+{
+	return t->ops->ready == NULL ? ERR_OK : t->ops->ready(t->state, d);
+}
+
+enum err
 target_write(struct target *t, const char *device_id,
 	     const struct secret *record, struct detail *d)
 {
@@ -117,6 +124,14 @@ target_prove(struct target *t, const char *device_id,
 	if (t->ops->prove == NULL)
 		return ERR_INTERNAL;
 	return t->ops->prove(t->state, device_id, challenge, answer, d);
+}
+
+enum err
+target_lock(struct target *t, const char *device_id, struct detail *d)
+{
+	if (t->ops->lock == NULL)
+		return ERR_INTERNAL;
+	return t->ops->lock(t->state, device_id, d);
 }
 
 void

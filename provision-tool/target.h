@@ -13,6 +13,7 @@ struct target;
 
 #define TARGET_READS 1	/* what was written can be read back */
 #define TARGET_PROVES 2 /* the device itself answers the challenge */
+#define TARGET_LOCKS 4	/* is to be locked at the end, as asked for by name */
 
 struct target_ops {
 	const char *kind;
@@ -22,6 +23,8 @@ struct target_ops {
 	enum err (*open)(const char *rest, void **state, struct detail *d);
 	/* canonical REST, the same for the same place; lives with state */
 	const char *(*name)(const void *state);
+	/* could a record be written now; NULL: always */
+	enum err (*ready)(void *state, struct detail *d);
 	/* put the record there, all of it or none, and durably */
 	enum err (*write)(void *state, const char *device_id,
 			  const struct secret *record, struct detail *d);
@@ -32,7 +35,9 @@ struct target_ops {
 	enum err (*prove)(void *state, const char *device_id,
 			  const unsigned char challenge[CHALLENGE_LEN],
 			  unsigned char answer[32], struct detail *d);
-	/* TARGET_READS and TARGET_PROVES; NULL: TARGET_READS */
+	/* what cannot be taken back; may be done twice; NULL: nothing */
+	enum err (*lock)(void *state, const char *device_id, struct detail *d);
+	/* TARGET_READS, _PROVES and _LOCKS; NULL: TARGET_READS */
 	unsigned (*can)(const void *state);
 	void (*close)(void *state);
 	enum proof proof; /* what a proof over what is read back shows */
@@ -41,6 +46,7 @@ extern const struct target_ops target_file;
 extern const struct target_ops target_esp_nvs;
 extern const struct target_ops target_exec;
 extern const struct target_ops target_image;
+extern const struct target_ops target_serial;
 
 /* ERR_REQUEST for an unknown kind. */
 enum err target_open(const char *spec, struct target **out,
@@ -50,6 +56,8 @@ const struct target_ops *target_kind(size_t i);
 const char *target_name(const struct target *t); /* "file:/abs/dir" */
 unsigned target_can(const struct target *t);
 enum proof target_proof(const struct target *t);
+/* Before a key is released for it: is it there, and the one that is meant? */
+enum err target_ready(struct target *t, struct detail *d) MUST_CHECK;
 enum err target_write(struct target *t, const char *device_id,
 		      const struct secret *record, struct detail *d) MUST_CHECK;
 enum err target_read(struct target *t, const char *device_id,
@@ -58,6 +66,9 @@ enum err target_read(struct target *t, const char *device_id,
 enum err target_prove(struct target *t, const char *device_id,
 		      const unsigned char challenge[CHALLENGE_LEN],
 		      unsigned char answer[32], struct detail *d) MUST_CHECK;
+/* Only where target_can says TARGET_LOCKS: when all else is done. */
+enum err target_lock(struct target *t, const char *device_id,
+		     struct detail *d) MUST_CHECK;
 void target_close(struct target **t);
 
 #endif

@@ -24,7 +24,8 @@ enum fealty_status {
 	FEALTY_E_RECORD, /* the octets are no identity record, or a torn one */
 	FEALTY_E_PEER,	 /* the record has no such peer */
 	FEALTY_E_SPACE,	 /* the caller's buffer is too small */
-	FEALTY_E_PORT	 /* the port's HMAC or random source failed */
+	FEALTY_E_PORT,	 /* the port's HMAC or random source failed */
+	FEALTY_E_MEDIUM	 /* the medium of the slots failed (slots.h) */
 };
 /* A short English text, for a log. */
 const char *fealty_status_text(enum fealty_status s);
