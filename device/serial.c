@@ -125,7 +125,6 @@ do_write(struct fealty_serial *s, const struct fealty_frame *f)
 static void
 reload(struct fealty_serial *s)
 {
-	fealty_wipe(s->mem, sizeof(s->mem));
 	if (fealty_slots_load(&s->slots, s->mem, &s->len, &s->record) !=
 	    FEALTY_OK)
 		s->len = 0;

@@ -53,6 +53,8 @@ read_record(const struct fealty_slots *s, unsigned slot, size_t len,
 
 	if (m->read(m->ctx, slot, FEALTY_SLOT_HEAD, mem, len) != 0)
 		return FEALTY_E_MEDIUM;
+	/* what was longer before ends with this */
+	fealty_wipe(mem + len, FEALTY_RECORD_MAX - len);
 	return fealty_record_read(mem, len, out);
 }
 

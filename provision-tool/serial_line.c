@@ -140,12 +140,12 @@ wait_for(struct serial_line *l, short events, int64_t end, struct detail *d)
 
 	if (left <= 0)
 		return ERR_TIMEOUT;
-	n = poll(&p, 1, (int)left);
-	if (n < 0 && errno != EINTR)
-		return gone(l, d);
-	if (n > 0 && (p.revents & events) == 0)
-		return gone(l, d);
-	return ERR_OK;
+	do
+		n = poll(&p, 1, (int)left);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return ERR_TIMEOUT;
+	return (p.revents & events) == 0 ? gone(l, d) : ERR_OK;
 }
 
 static enum err
