@@ -71,14 +71,33 @@ put_text(struct writer *w, const struct fealty_text *t)
 	put_octets(w, t->p, t->len);
 }
 
+/*
+ * v / 10: a sum of shifts that is at most one too small. A division of 64
+ * bits would have to be linked on most small cores.
+ */
+static uint64_t
+tenth(uint64_t v)
+{
+	uint64_t q = (v >> 1) + (v >> 2);
+
+	q += q >> 4;
+	q += q >> 8;
+	q += q >> 16;
+	q += q >> 32;
+	q >>= 3;
+	return v - q * 10 > 9 ? q + 1 : q;
+}
+
 static void
 put_number(struct writer *w, uint64_t v)
 {
 	char digits[20], *at = digits + sizeof(digits);
+	uint64_t q;
 
 	do {
-		*--at = (char)('0' + v % 10);
-		v /= 10;
+		q = tenth(v);
+		*--at = (char)('0' + (v - q * 10));
+		v = q;
 	} while (v > 0);
 	put_octets(w, at, (size_t)(digits + sizeof(digits) - at));
 }

@@ -12,7 +12,7 @@
  */
 typedef void fuzz_fn(const uint8_t *p, size_t len);
 fuzz_fn fuzz_record, fuzz_token, fuzz_jwks, fuzz_assertion, fuzz_pskid,
-    fuzz_jwe, fuzz_wire, fuzz_base, fuzz_revoke;
+    fuzz_jwe, fuzz_wire, fuzz_base, fuzz_revoke, fuzz_serial;
 
 #define PROMISE(cond)                                                         \
 	do {                                                                  \

@@ -55,6 +55,7 @@ REPLAY(jwe)
 REPLAY(wire)
 REPLAY(base)
 REPLAY(revoke)
+REPLAY(serial)
 
 #define CASE(name) \
 	cmocka_unit_test(name##_keeps_its_promises_on_all_that_was_found)
@@ -64,7 +65,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    CASE(record), CASE(token), CASE(jwks), CASE(assertion),
-	    CASE(pskid), CASE(jwe), CASE(wire), CASE(base), CASE(revoke)};
+	    CASE(pskid), CASE(jwe), CASE(wire), CASE(base), CASE(revoke),
+	    CASE(serial)};
 
 	wire_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);

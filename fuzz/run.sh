@@ -9,7 +9,7 @@ secs=${SECONDS_EACH:-${SECONDS:-60}}
 [ "$secs" -gt 0 ] 2>/dev/null || secs=60
 mode=run
 [ "${1:-}" = merge ] && { mode=merge; shift; }
-[ $# -gt 0 ] || set -- record token jwks assertion pskid jwe wire base revoke
+[ $# -gt 0 ] || set -- record token jwks assertion pskid jwe wire base revoke serial
 mkdir -p "$out"
 pkgs="jansson libcbor libcrypto cjose libjwt"
 
@@ -20,8 +20,8 @@ build() { # NAME FILE
 	    "$top"/fuzz/driver.c "$top/fuzz/$2" \
 	    "$top"/lib/base/*.c "$top"/lib/model/*.c "$top"/lib/wire/*.c \
 	    "$top"/lib/jose/*.c "$top"/lib/crypt/*.c "$top"/lib/revoke/*.c \
-	    "$top"/device/record.c "$top"/device/schedule.c \
-	    "$top"/device/crc.c \
+	    "$top"/device/*.c "$top"/provision-tool/serial_line.c \
+	    "$top"/tests/helpers/serial_device.c \
 	    $(pkg-config --libs $pkgs) -lpthread -o "$out/fuzz_$1"
 }
 

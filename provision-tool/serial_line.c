@@ -301,10 +301,51 @@ serial_ask(struct serial_line *l, enum fealty_serial_type type, const void *p,
 	return ask(l, type, p, len, a, d);
 }
 
-enum err
-serial_hello(struct serial_line *l, struct serial_answer *a, struct detail *d)
+/* A length and so many printable characters. */
+static const uint8_t *
+take_name(const uint8_t *at, const uint8_t *end, char out[65])
 {
+	size_t n, i;
+
+	if (at == NULL || at == end)
+		return NULL;
+	n = *at++;
+	if (n > 64 || (size_t)(end - at) < n)
+		return NULL;
+	for (i = 0; i < n; i++) {
+		if (at[i] <= ' ' || at[i] > '~')
+			return NULL;
+		out[i] = (char)at[i];
+	}
+	out[n] = '\0';
+	return at + n;
+}
+
+int
+serial_hello_decode(const struct serial_answer *a, struct serial_hello *h)
+{
+	const uint8_t *o = a->octets, *end = o + a->len, *at = o + 9;
+
+	if (a->status != FEALTY_S_OK || a->len < 9)
+		return 0;
+	h->flags = o[0];
+	h->chunk = (unsigned)(o[1] << 8 | o[2]);
+	h->most = (unsigned)(o[3] << 8 | o[4]);
+	at = take_name(at, end, h->device_id);
+	at = take_name(at, end, h->model);
+	at = take_name(at, end, h->unit);
+	if (at != end || h->chunk < 16 || h->chunk > FEALTY_PAYLOAD_MAX - 2)
+		return 0;
+	return ((h->flags & FEALTY_S_HAS_IDENTITY) != 0) ==
+	       (h->device_id[0] != '\0');
+}
+
+enum err
+serial_hello(struct serial_line *l, struct serial_hello *h, struct detail *d)
+{
+	struct serial_answer a;
 	uint32_t session;
+	enum err e;
 
 	if (!l->locked && flock(l->fd, LOCK_EX | LOCK_NB) != 0) {
 		detail_set(d, "another program uses %.100s", l->device);
@@ -318,5 +359,12 @@ serial_hello(struct serial_line *l, struct serial_answer *a, struct detail *d)
 	} while (session == l->session);
 	l->session = session;
 	l->seq = 0;
-	return ask(l, FEALTY_S_HELLO, "", 0, a, d);
+	e = ask(l, FEALTY_S_HELLO, "", 0, &a, d);
+	if (e == ERR_OK && !serial_hello_decode(&a, h)) {
+		detail_set(d, "the device on %.100s answers HELLO wrongly: "
+			      "check its firmware",
+			   l->device);
+		e = ERR_WRONG_STATE;
+	}
+	return e;
 }

@@ -24,6 +24,16 @@ struct serial_answer {
 	uint8_t octets[FEALTY_PAYLOAD_MAX]; /* behind the status */
 };
 
+/* Who is there; names NUL-terminated, "" for none. */
+struct serial_hello {
+	unsigned flags; /* FEALTY_S_HAS_IDENTITY, … */
+	unsigned chunk; /* octets in a WRITE */
+	unsigned most;	/* octets in a record */
+	char device_id[65], model[65], unit[65];
+};
+/* 1 if the answer to HELLO is well-formed. */
+int serial_hello_decode(const struct serial_answer *a, struct serial_hello *h);
+
 struct serial_line;
 /* Opens the tty and makes it raw. ERR_REQUEST with d. */
 enum err serial_open(const struct serial_conf *conf, struct serial_line **out,
@@ -31,10 +41,10 @@ enum err serial_open(const struct serial_conf *conf, struct serial_line **out,
 /* 1 if the device knows that speed. */
 int serial_knows_baud(unsigned baud);
 /*
- * Takes the line for this process alone, and begins a session by HELLO, whose
- * answer is *a. ERR_CONFLICT: another process has it. Otherwise as serial_ask.
+ * Takes the line for this process alone, and begins a session. ERR_CONFLICT:
+ * another process has it. Otherwise as serial_ask.
  */
-enum err serial_hello(struct serial_line *l, struct serial_answer *a,
+enum err serial_hello(struct serial_line *l, struct serial_hello *h,
 		      struct detail *d) MUST_CHECK;
 /*
  * A request in the session. ERR_OK: *a is its answer, whatever its status.

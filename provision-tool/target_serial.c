@@ -29,12 +29,6 @@ struct port {
 	char name[PATH_MAX];
 };
 
-/* The answer to HELLO. */
-struct hello {
-	unsigned flags, chunk, most;
-	char device_id[65], model[65], unit[65];
-};
-
 enum { BAUD_OPT, TIMEOUT_OPT, UNIT, REPLACE, LOCK, NOPTS };
 
 static void
@@ -151,60 +145,14 @@ serial_target_can(const void *state)
 	return TARGET_PROVES | (p->lock ? TARGET_LOCKS : 0u);
 }
 
-/* A length and so many printable characters. */
-static const uint8_t *
-take_name(const uint8_t *at, const uint8_t *end, char out[65])
-{
-	size_t n, i;
-
-	if (at == NULL || at == end)
-		return NULL;
-	n = *at++;
-	if (n > 64 || (size_t)(end - at) < n)
-		return NULL;
-	for (i = 0; i < n; i++) {
-		if (at[i] <= ' ' || at[i] > '~')
-			return NULL;
-		out[i] = (char)at[i];
-	}
-	out[n] = '\0';
-	return at + n;
-}
-
-static int
-hello_decode(const struct serial_answer *a, struct hello *h)
-{
-	const uint8_t *o = a->octets, *end = o + a->len, *at = o + 9;
-
-	if (a->status != FEALTY_S_OK || a->len < 9)
-		return 0;
-	h->flags = o[0];
-	h->chunk = (unsigned)(o[1] << 8 | o[2]);
-	h->most = (unsigned)(o[3] << 8 | o[4]);
-	at = take_name(at, end, h->device_id);
-	at = take_name(at, end, h->model);
-	at = take_name(at, end, h->unit);
-	if (at != end || h->chunk < 16 || h->chunk > FEALTY_PAYLOAD_MAX - 2)
-		return 0;
-	return ((h->flags & FEALTY_S_HAS_IDENTITY) != 0) ==
-	       (h->device_id[0] != '\0');
-}
-
 /* A session with the device that is meant. */
 static enum err
-greet(struct port *p, struct hello *h, struct detail *d)
+greet(struct port *p, struct serial_hello *h, struct detail *d)
 {
-	struct serial_answer a;
 	enum err e;
 
-	if ((e = serial_hello(p->line, &a, d)) != ERR_OK)
+	if ((e = serial_hello(p->line, h, d)) != ERR_OK)
 		return e;
-	if (!hello_decode(&a, h)) {
-		detail_set(d, "the device on %.100s answers HELLO wrongly: "
-			      "check its firmware",
-			   p->name);
-		return ERR_WRONG_STATE;
-	}
 	if (p->unit[0] != '\0' && strcmp(p->unit, h->unit) != 0) {
 		detail_set(d, "the device on %.60s is unit \"%.64s\", not the "
 			      "one of unit=",
@@ -279,8 +227,8 @@ ask(struct port *p, const char *what, enum fealty_serial_type type,
 }
 
 static enum err
-send_record(struct port *p, const struct hello *h, const struct secret *r,
-	    struct detail *d)
+send_record(struct port *p, const struct serial_hello *h,
+	    const struct secret *r, struct detail *d)
 {
 	uint8_t q[FEALTY_PAYLOAD_MAX];
 	uint32_t crc = crc32_zlib(0, r->p, r->len);
@@ -309,7 +257,7 @@ static enum err
 write_once(struct port *p, const char *device_id, const struct secret *record,
 	   struct detail *d)
 {
-	struct hello h;
+	struct serial_hello h;
 	enum err e;
 
 	if ((e = greet(p, &h, d)) != ERR_OK)
@@ -360,7 +308,7 @@ ask_holder(struct port *p, const char *device_id, enum fealty_serial_type type,
 {
 	const char *what = type == FEALTY_S_LOCK ? "lock" : "prove";
 	struct detail why;
-	struct hello h;
+	struct serial_hello h;
 	enum err e = ERR_NETWORK;
 	int i;
 
@@ -403,7 +351,7 @@ serial_lock(void *state, const char *device_id, struct detail *d)
 static enum err
 serial_ready(void *state, struct detail *d)
 {
-	struct hello h;
+	struct serial_hello h;
 
 	return greet(state, &h, d);
 }

@@ -363,7 +363,8 @@ device_that_answers_wrongly_or_not_is_told_in_bounded_time(void **state)
 		end = clock_mono_ms(&clock_system) + 10000;
 		t = target_of(p, ",timeout=50ms");
 		e = prove_after_write(p, t, answer, &d);
-		if (e != stories[i].e || strstr(d.text, stories[i].says) == NULL)
+		if (e != stories[i].e ||
+		    strstr(d.text, stories[i].says) == NULL)
 			fail_msg("%zu: %s \"%s\"", i, err_name(e), d.text);
 		assert_true(clock_mono_ms(&clock_system) < end);
 		if (e == ERR_OK)

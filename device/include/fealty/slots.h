@@ -9,7 +9,7 @@ extern "C" {
 
 /*
  * The identity record in persistent memory that may lose power at any octet
- * (docs/identity-record.md, "Two slots"). A new record goes into the slot
+ * (docs/serial-protocol.md, "In the device"). A new record goes into the slot
  * that is not in use and counts from the moment its head is whole; until then
  * the old one does. No heap, no operating system, no state but the caller's.
  */
