@@ -4,6 +4,7 @@
 #include <sys/time.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,13 @@ http_connect(uint16_t port)
 	const struct timeval limit = {30, 0};
 	struct sockaddr_in sa = {.sin_family = AF_INET,
 	    .sin_port = htons(port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0)
 		return -1;
+	/* small writes follow one another: no waiting for ACKs */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
@@ -60,12 +63,12 @@ find_header(const struct http_answer *a, const char *name)
 
 /* One octet at a time until the empty line: heads are small. */
 static int
-read_head(int fd, struct http_answer *a)
+read_head(http_read_fn *fn, void *from, struct http_answer *a)
 {
 	size_t n = 0;
 
 	while (n + 1 < sizeof(a->head)) {
-		if (recv(fd, a->head + n, 1, 0) != 1)
+		if (fn(from, a->head + n, 1) != 1)
 			return -1;
 		a->head[++n] = '\0';
 		if (n >= 4 && strcmp(a->head + n - 4, "\r\n\r\n") == 0)
@@ -75,7 +78,7 @@ read_head(int fd, struct http_answer *a)
 }
 
 static int
-read_body(int fd, struct http_answer *a)
+read_body(http_read_fn *fn, void *from, struct http_answer *a)
 {
 	const char *text = find_header(a, "Content-Length");
 	size_t want = text == NULL ? 0 : strtoul(text, NULL, 10);
@@ -84,7 +87,7 @@ read_body(int fd, struct http_answer *a)
 	if (want >= sizeof(a->body))
 		return -1;
 	while (a->body_len < want) {
-		n = recv(fd, a->body + a->body_len, want - a->body_len, 0);
+		n = fn(from, a->body + a->body_len, want - a->body_len);
 		if (n <= 0)
 			return -1;
 		a->body_len += (size_t)n;
@@ -94,13 +97,28 @@ read_body(int fd, struct http_answer *a)
 }
 
 int
-http_receive(int fd, int head_only, struct http_answer *out)
+http_receive_by(http_read_fn *fn, void *from, int head_only,
+    struct http_answer *out)
 {
-	memset(out, 0, sizeof(*out));
-	if (read_head(fd, out) != 0)
+	out->status = 0;
+	out->head[0] = out->body[0] = '\0';
+	out->body_len = 0;
+	if (read_head(fn, from, out) != 0)
 		return -1;
 	out->status = (int)strtol(out->head + 9, NULL, 10);
-	return head_only ? 0 : read_body(fd, out);
+	return head_only ? 0 : read_body(fn, from, out);
+}
+
+static ssize_t
+read_socket(void *from, void *p, size_t len)
+{
+	return recv(*(const int *)from, p, len, 0);
+}
+
+int
+http_receive(int fd, int head_only, struct http_answer *out)
+{
+	return http_receive_by(read_socket, &fd, head_only, out);
 }
 
 int

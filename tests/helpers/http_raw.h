@@ -1,6 +1,7 @@
 #ifndef TESTS_HTTP_RAW_H
 #define TESTS_HTTP_RAW_H
 
+#include <sys/types.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ int http_ask(uint16_t port, const char *method, const char *path,
 int http_connect(uint16_t port);
 int http_send(int fd, const char *p, size_t len);
 int http_receive(int fd, int head_only, struct http_answer *out);
+/* The same by fn, which reads at most len octets as recv does. */
+typedef ssize_t http_read_fn(void *from, void *p, size_t len);
+int http_receive_by(http_read_fn *fn, void *from, int head_only,
+    struct http_answer *out);
 #define TYPE_JSON "application/json"
 #define TYPE_FORM "application/x-www-form-urlencoded"
 /* 1 if the head has the header, its value beginning so. */
