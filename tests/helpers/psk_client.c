@@ -78,6 +78,8 @@ context(struct psk_client *c, const struct psk_how *how)
 	if (c->ctx == NULL ||
 	    !SSL_CTX_set_min_proto_version(c->ctx, version) ||
 	    !SSL_CTX_set_max_proto_version(c->ctx, version) ||
+	    /* an external key is of one hash */
+	    !SSL_CTX_set_ciphersuites(c->ctx, "TLS_AES_128_GCM_SHA256") ||
 	    !SSL_CTX_set_cipher_list(c->ctx, "ECDHE-PSK-CHACHA20-POLY1305"))
 		return -1;
 	SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT |
@@ -85,12 +87,13 @@ context(struct psk_client *c, const struct psk_how *how)
 	SSL_CTX_sess_set_new_cb(c->ctx, on_session);
 	/* no certificate can be good */
 	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
-	if (how->resume != NULL)
-		return 0;
-	if (how->tls == FEALTY_TLS13)
-		SSL_CTX_set_psk_use_session_callback(c->ctx, use_key);
-	else
+	/* TLS 1.2 offers its suites only to who has some key */
+	if (how->tls == FEALTY_TLS12)
 		SSL_CTX_set_psk_client_callback(c->ctx, use_key12);
+	else if (how->resume == NULL)
+		SSL_CTX_set_psk_use_session_callback(c->ctx, use_key);
+	if (how->resume != NULL)
+		memset(c->key, 0, sizeof(c->key));
 	return 0;
 }
 

@@ -32,7 +32,7 @@ struct psk_how {
 	const char *audience;
 	uint16_t port;	     /* on 127.0.0.1 */
 	enum fealty_tls tls; /* FEALTY_TLS12 or FEALTY_TLS13 */
-	SSL_SESSION *resume; /* NULL: with the key. Else without it */
+	SSL_SESSION *resume; /* NULL: by the key; else without it */
 };
 /* 0 when the handshake is done and the server has not ended it; else -1, and
  * c is closed. The session of a server that gives none is the connection's. */

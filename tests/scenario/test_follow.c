@@ -13,27 +13,15 @@
 static const char *const extra[] = {"--issuer", ISSUER, NULL};
 static struct world w;
 static struct authd_fixture *second;
-static char enrolment[ROOM], state_file[ROOM], listening[ROOM];
 
-/* The gateway, by the second authd first; at is where it listens. */
+/* The gateway, by the second authd first. */
 static void
 start_gateway(const char *at)
 {
-	char out[ROOM], text[ROOM];
-	const char *argv[] = {"build:examples/gateway", "--enrolment-file",
-	    enrolment, "--state-file", state_file, "--url",
-	    authd_fixture_url(second), "--url", authd_fixture_url(w.authd),
-	    "--listen", at, NULL};
+	const char *const urls[] = {authd_fixture_url(second),
+	    authd_fixture_url(w.authd), NULL};
 
-	(void)world_file(&w, "gateway.out", out);
-	(void)unlink(out);
-	w.gateway = process_start(argv, out, w.gateway_log);
-	assert_true(w.gateway > 0);
-	assert_int_equal(file_wait(out, "\n", LIMIT), 0);
-	assert_true(file_text(out, text, sizeof(text)) > 0);
-	text[strcspn(text, "\n")] = '\0';
-	assert_int_equal(strncmp(text, "listening ", 10), 0);
-	(void)snprintf(listening, sizeof(listening), "%s", text + 10);
+	world_follow(&w, urls, at);
 }
 
 static int
@@ -43,13 +31,8 @@ set_up(void **state)
 	world_open(&w, extra);
 	assert_int_equal(authd_fixture_second(w.authd, extra, &second), 0);
 	world_order(&w, 10);
-	CTL(&w, "caller", "disable", "hub1");
-	CTL(&w, "caller", "create", "hub2", "--role", "gateway",
-	    "--audiences", "hub", "--enrolment-out",
-	    world_file(&w, "enrolment", enrolment));
-	(void)world_file(&w, "gateway.state", state_file);
+	world_enrol(&w, "hub2");
 	start_gateway("127.0.0.1:0");
-	CTL(&w, "audience", "set", "hub", listening);
 	world_burn(&w, "SN0001");
 	world_burn(&w, "SN0002");
 	world_burn(&w, "SN0003");
@@ -67,59 +50,21 @@ tear_down(void **state)
 	return 0;
 }
 
-static int
-says(const char *text)
-{
-	if (strstr(w.r.out, text) != NULL || strstr(w.r.err, text) != NULL)
-		return 1;
-	print_message("# not \"%s\":\n# %s# %s\n", text, w.r.out, w.r.err);
-	return 0;
-}
-
-/* A session that stays; its output is in out. */
-static pid_t
-hold(const char *serial, char out[ROOM])
-{
-	char token[TOKEN_ROOM], record[ROOM], name[ROOM];
-	const char *argv[] = {"build:examples/device", "--record", record,
-	    "connect", "--audience", "hub", "--token", token, "--hold",
-	    NULL};
-	pid_t session;
-
-	world_token(&w, serial, token);
-	(void)snprintf(name, sizeof(name), "burned/%s.cbor", serial);
-	(void)world_file(&w, name, record);
-	(void)snprintf(name, sizeof(name), "session-%s", serial);
-	(void)world_file(&w, name, out);
-	session = process_start(argv, out, "/dev/null");
-	assert_int_equal(file_wait(out, "OK device=", LIMIT), 0);
-	return session;
-}
-
-static void
-ended(pid_t *session)
-{
-	int status;
-
-	while (!process_ended(session, &status))
-		process_pause();
-}
-
 static void
 operator_is_told_when_the_session_is_gone(void **state)
 {
 	char out[ROOM], text[ROOM];
-	pid_t session = hold("SN0001", out);
+	pid_t session = world_hold(&w, "SN0001", out);
 
 	(void)state;
 	assert_int_equal(0, CTL_STATUS(&w, "revoke", "device:SN0001",
 	    "--wait", "5s"));
-	assert_true(says("enforced at 1 of 1 gateways"));
+	assert_true(world_says(&w, "enforced at 1 of 1 gateways"));
 	print_message("%s", strstr(w.r.out, "enforced"));
 	/* not the wish: the fact */
 	assert_true(file_text(out, text, sizeof(text)) > 0);
 	assert_int_equal(file_wait(out, "CLOSED device_", LIMIT), 0);
-	ended(&session);
+	world_ended(&session);
 	assert_int_equal(1, DEVICE(&w, "SN0001", "1.3", "connect",
 	    "--audience", "hub"));
 }
@@ -128,15 +73,15 @@ static void
 when_its_authd_goes_it_follows_the_other(void **state)
 {
 	char out[ROOM];
-	pid_t session = hold("SN0002", out);
+	pid_t session = world_hold(&w, "SN0002", out);
 
 	(void)state;
 	authd_fixture_stop(&second);
 	assert_int_equal(0, CTL_STATUS(&w, "revoke", "device:SN0002",
 	    "--wait", "20s"));
-	assert_true(says("enforced at 1 of 1 gateways"));
+	assert_true(world_says(&w, "enforced at 1 of 1 gateways"));
 	assert_int_equal(file_wait(out, "CLOSED device_", LIMIT), 0);
-	ended(&session);
+	world_ended(&session);
 }
 
 /* Started again without any authd: it knows what it knew. */
@@ -149,7 +94,7 @@ restarted_without_network_it_keeps_the_revoked_out(void **state)
 	(void)state;
 	assert_int_equal(authd_fixture_second(w.authd, extra, &second), 0);
 	process_stop(&w.gateway, SIGTERM);
-	(void)snprintf(at, sizeof(at), "%s", listening);
+	(void)snprintf(at, sizeof(at), "%s", w.listening);
 	kill(authd_fixture_pid(w.authd), SIGSTOP);
 	kill(authd_fixture_pid(second), SIGSTOP);
 	start_gateway(at);
@@ -161,7 +106,7 @@ restarted_without_network_it_keeps_the_revoked_out(void **state)
 	while (CTL_STATUS(&w, "revoke", "device:SN0003", "--wait", "20s") ==
 	    3 && process_left(deadline))
 		process_pause();
-	assert_true(says("enforced at 1 of 1 gateways"));
+	assert_true(world_says(&w, "enforced at 1 of 1 gateways"));
 }
 
 int

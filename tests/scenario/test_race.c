@@ -213,8 +213,7 @@ choose_token(struct told *e)
 {
 	const struct minted *t = &newest;
 
-	(void)snprintf(e->id, sizeof(e->id), "%s",
-	    e->kind == T_KEY ? t->kid : t->jti);
+	memcpy(e->id, e->kind == T_KEY ? t->kid : t->jti, sizeof(e->id));
 	if (e->kind == T_KEY)
 		choose_mass(e);
 	else

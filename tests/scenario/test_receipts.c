@@ -117,15 +117,6 @@ tear_down(void **state)
 	return 0;
 }
 
-static int
-says(const char *text)
-{
-	if (strstr(w.r.out, text) != NULL || strstr(w.r.err, text) != NULL)
-		return 1;
-	print_message("# not \"%s\":\n# %s# %s\n", text, w.r.out, w.r.err);
-	return 0;
-}
-
 /* The one gateway that the world has is not one any more. */
 static void
 without_a_gateway_it_says_how_long_tokens_live_and_exits_3(void **state)
@@ -134,9 +125,9 @@ without_a_gateway_it_says_how_long_tokens_live_and_exits_3(void **state)
 	CTL(&w, "caller", "disable", "hub1");
 	assert_int_equal(3, CTL_STATUS(&w, "revoke", "device:SN0001",
 	    "--wait", "5s"));
-	assert_true(says("done at position"));
-	assert_true(says("no gateway is enrolled for it"));
-	assert_true(says("live on for up to 10 minutes"));
+	assert_true(world_says(&w, "done at position"));
+	assert_true(world_says(&w, "no gateway is enrolled for it"));
+	assert_true(world_says(&w, "live on for up to 10 minutes"));
 }
 
 static pid_t
@@ -172,7 +163,7 @@ gateways_of_the_library_say_it(void **state)
 		pid[i] = start_real(name);
 	}
 	CTL(&w, "revoke", "device:SN0006", "--wait", "20s");
-	assert_true(says("enforced at 2 of 2 gateways, slowest "));
+	assert_true(world_says(&w, "enforced at 2 of 2 gateways, slowest "));
 	print_message("# %s", w.r.out);
 	for (i = 0; i < REAL; i++) {
 		assert_int_equal(process_stop(&pid[i], SIGTERM), 0);
@@ -208,7 +199,7 @@ all_gateways_have_said_it_with_the_slowest(void **state)
 	CTL(&w, "revoke", "device:SN0002", "--wait", "20s");
 	(void)snprintf(text, sizeof(text),
 	    "enforced at %d of %d gateways, slowest ", GATEWAYS, GATEWAYS);
-	assert_true(says(text));
+	assert_true(world_says(&w, text));
 	print_message("# %s", w.r.out);
 	assert_non_null(strstr(w.r.out, " ms\n"));
 	/* And of those that are peered with it only. */
@@ -218,7 +209,7 @@ all_gateways_have_said_it_with_the_slowest(void **state)
 	CTL(&w, "revoke", "device:SN0003", "--wait", "20s");
 	(void)snprintf(text, sizeof(text), "enforced at %d of %d gateways",
 	    GATEWAYS, GATEWAYS);
-	assert_true(says(text));
+	assert_true(world_says(&w, text));
 }
 
 static unsigned long long
@@ -237,13 +228,13 @@ receipts_are_shown_later(void **state)
 	(void)state;
 	(void)snprintf(pos, sizeof(pos), "%llu", head());
 	CTL(&w, "receipts", pos);
-	assert_true(says("GATEWAY"));
-	assert_true(says("gw7"));
-	assert_true(says("sessions"));
-	assert_true(says("enforced at 8 of 8 gateways"));
+	assert_true(world_says(&w, "GATEWAY"));
+	assert_true(world_says(&w, "gw7"));
+	assert_true(world_says(&w, "sessions"));
+	assert_true(world_says(&w, "enforced at 8 of 8 gateways"));
 	CTL(&w, "receipts", pos, "--json");
-	assert_true(says("\"expected\":8,\"enforced\":8,\"slowest_ms\":"));
-	assert_true(says("\"lagging\":[]"));
+	assert_true(world_says(&w, "\"expected\":8,\"enforced\":8,\"slowest_ms\":"));
+	assert_true(world_says(&w, "\"lagging\":[]"));
 	assert_int_equal(1, CTL_STATUS(&w, "receipts", "5"));
 	assert_int_equal(2, CTL_STATUS(&w, "receipts", "five"));
 }
@@ -255,11 +246,11 @@ a_silent_gateway_is_named_with_the_time_since_it_was_heard(void **state)
 	atomic_store(&hubs[4].mute, 1);
 	assert_int_equal(3, CTL_STATUS(&w, "revoke", "device:SN0004",
 	    "--wait", "1s"));
-	assert_true(says("enforced at 7 of 8 gateways"));
-	assert_true(says("lagging: gw4, last heard "));
+	assert_true(world_says(&w, "enforced at 7 of 8 gateways"));
+	assert_true(world_says(&w, "lagging: gw4, last heard "));
 	assert_int_equal(3, CTL_STATUS(&w, "revoke", "device:SN0005",
 	    "--wait", "1s", "--json"));
-	assert_true(says("\"lagging\":[{\"gateway\":\"gw4\",\"heard_s\":"));
+	assert_true(world_says(&w, "\"lagging\":[{\"gateway\":\"gw4\",\"heard_s\":"));
 	assert_int_equal(world_http(&w, "GET", "/metrics", w.admin, NULL),
 	    200);
 	assert_non_null(strstr(w.a.body,
@@ -328,7 +319,7 @@ a_gateway_counts_when_all_its_instances_have_said_it(void **state)
 	assert_int_equal(say(&twin, head()), 204);
 	assert_int_equal(3, CTL_STATUS(&w, "revoke", "tenant", "--effect",
 	    "cut", "--expect", "0", "--wait", "1s"));
-	assert_true(says("lagging: gw5, last heard "));
+	assert_true(world_says(&w, "lagging: gw5, last heard "));
 	assert_int_equal(say(&twin, head()), 204);
 	assert_int_equal(world_http(&w, "GET", "/v1/audit?limit=500", w.admin,
 	    NULL), 200);
@@ -417,7 +408,7 @@ an_enrolment_file_is_all_a_gateway_begins_with(void **state)
 	assert_non_null(strstr(text, "\"root\":{\"kty\":\"EC\""));
 	assert_int_equal(2, CTL_STATUS(&w, "caller", "create", "edge8",
 	    "--role", "gateway", "--enrolment-out", path));
-	assert_true(says("exists"));
+	assert_true(world_says(&w, "exists"));
 	assert_int_equal(2, CTL_STATUS(&w, "caller", "create", "s9", "--role",
 	    "station", "--enrolment-out", world_file(&w, "s9", other)));
 }

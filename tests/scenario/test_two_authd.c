@@ -294,25 +294,12 @@ killed_in_the_middle_of_a_burst_none_works_twice(void **state)
 	until_ready(&w2);
 }
 
-static int
-is_active(struct world *at, const char *token)
-{
-	char form[TOKEN_ROOM + 16];
-	int status;
-
-	(void)snprintf(form, sizeof(form), "token=%s", token);
-	status = world_form(at, "/oauth2/introspect", at->hub, form);
-	if (status != 200)
-		fail_msg("introspection: %d %s", status, at->a.body);
-	return strstr(at->a.body, "\"active\":true") != NULL;
-}
-
 static void
 until_dead(struct world *at, const char *token)
 {
 	long deadline = process_deadline(LIMIT);
 
-	while (is_active(at, token)) {
+	while (world_active(at, token)) {
 		assert_true(process_left(deadline));
 		process_pause();
 	}
@@ -327,12 +314,12 @@ revoke_at_one_ask_the_other(struct world *one, struct world *other,
 
 	world_burn(one, serial);
 	world_token(other, serial, token);
-	assert_true(is_active(one, token));
-	assert_true(is_active(other, token));
+	assert_true(world_active(one, token));
+	assert_true(world_active(other, token));
 	fresh(serial, jwt);
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s/revoke", serial);
 	assert_int_equal(world_http(one, "POST", path, w.admin, "{}"), 200);
-	assert_false(is_active(one, token));
+	assert_false(world_active(one, token));
 	until_dead(other, token);
 	/* whether it has the device in memory or not */
 	assert_int_equal(world_redeem(other, jwt), 400);
@@ -365,7 +352,7 @@ a_token_that_the_slower_one_issues_late_is_dead_on_arrival(void **state)
 	if (status == 200) {
 		assert_int_equal(http_member(&w2.a, "access_token", token,
 		    sizeof(token)), 0);
-		assert_false(is_active(&w, token));
+		assert_false(world_active(&w, token));
 	} else {
 		assert_true(world_code(&w2, "device_suspended"));
 	}

@@ -32,22 +32,6 @@ tear_down(void **state)
 	return 0;
 }
 
-/* A device's line to the gateway, until the gateway gives this answer. */
-static void
-until_shown(const char *serial, const char *t, const char *answer)
-{
-	long deadline = process_deadline(LIMIT);
-
-	do {
-		(void)world_show(&w, serial, t);
-		if (strstr(w.r.out, answer) != NULL)
-			return;
-		process_pause();
-	} while (process_left(deadline));
-	fail_msg("%s: not \"%s\" but \"%s\" %s", serial, answer, w.r.out,
-	    w.r.err);
-}
-
 static void
 a_bad_scan_takes_no_place_in_the_order(void **state)
 {
@@ -88,8 +72,8 @@ static void
 the_gateway_accepts_both_versions_of_tls_and_the_tokens(void **state)
 {
 	(void)state;
-	until_shown("SN0001", token[1], "OK device=SN0001");
-	until_shown("SN0002", token[2], "OK device=SN0002");
+	world_shown(&w, "SN0001", token[1], "OK device=SN0001");
+	world_shown(&w, "SN0002", token[2], "OK device=SN0002");
 	assert_int_equal(DEVICE(&w, "SN0003", "1.2", "connect", "--audience",
 	    "hub", "--token", token[3]), 0);
 	assert_non_null(strstr(w.r.out, "OK device=SN0003"));
@@ -99,7 +83,7 @@ static void
 a_session_is_of_its_device_not_of_who_shows_a_token(void **state)
 {
 	(void)state;
-	until_shown("SN0001", token[2], "REFUSED token_device");
+	world_shown(&w, "SN0001", token[2], "REFUSED token_device");
 }
 
 static void
@@ -109,12 +93,12 @@ one_revoked_token_is_refused_the_device_goes_on(void **state)
 
 	(void)state;
 	world_token(&w, "SN0001", t);
-	until_shown("SN0001", t, "OK device=SN0001");
+	world_shown(&w, "SN0001", t, "OK device=SN0001");
 	(void)snprintf(form, sizeof(form), "token=%s", t);
 	assert_int_equal(world_form(&w, "/oauth2/revoke", w.admin, form),
 	    200);
-	until_shown("SN0001", t, "REFUSED token_revoked");
-	until_shown("SN0001", token[1], "OK device=SN0001");
+	world_shown(&w, "SN0001", t, "REFUSED token_revoked");
+	world_shown(&w, "SN0001", token[1], "OK device=SN0001");
 }
 
 static void
@@ -128,8 +112,8 @@ suspended_the_device_is_out_and_reinstated_it_is_back(void **state)
 	assert_int_equal(DEVICE(&w, "SN0003", "1.3", "token"), 1);
 	CTL(&w, "device", "reinstate", "SN0003");
 	world_token(&w, "SN0003", t);
-	until_shown("SN0003", t, "OK device=SN0003");
-	until_shown("SN0003", token[3], "REFUSED token_cut");
+	world_shown(&w, "SN0003", t, "OK device=SN0003");
+	world_shown(&w, "SN0003", token[3], "REFUSED token_cut");
 	memcpy(token[3], t, sizeof(t));
 }
 
@@ -204,10 +188,10 @@ the_others_go_on(void **state)
 	char t[TOKEN_ROOM];
 
 	(void)state;
-	until_shown("SN0001", token[1], "OK device=SN0001");
-	until_shown("SN0003", token[3], "OK device=SN0003");
+	world_shown(&w, "SN0001", token[1], "OK device=SN0001");
+	world_shown(&w, "SN0003", token[3], "OK device=SN0003");
 	world_token(&w, "SN0001", t);
-	until_shown("SN0001", t, "OK device=SN0001");
+	world_shown(&w, "SN0001", t, "OK device=SN0001");
 }
 
 static void

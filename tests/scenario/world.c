@@ -109,23 +109,67 @@ world_order(struct world *w, unsigned quantity)
 	    "--serial-pattern", "SN[0-9]{4}");
 }
 
-void
-world_gateway(struct world *w, const char *issuer)
+static void
+start_gateway(struct world *w, const char *const *argv)
 {
-	char url[ROOM], cred[ROOM], out[ROOM], line[ROOM], *end;
-	const char *argv[] = {"build:examples/gateway", "--url",
-	    world_url(w, url), "--credential-file",
-	    world_file(w, "hub", cred), "--audience", "hub", "--listen",
-	    "127.0.0.1:0", issuer == NULL ? NULL : "--issuer", issuer, NULL};
+	char out[ROOM], line[ROOM];
 
 	(void)world_file(w, "gateway.out", out);
+	(void)unlink(out);
 	w->gateway = process_start(argv, out, w->gateway_log);
 	assert_true(w->gateway > 0);
 	assert_int_equal(file_wait(out, "\n", LIMIT), 0);
 	get_line(w, "gateway.out", line);
 	assert_int_equal(strncmp(line, "listening ", 10), 0);
-	end = line + 10;
-	CTL(w, "audience", "set", "hub", end);
+	/* where it was before, nobody may be there to be told */
+	if (strcmp(w->listening, line + 10) == 0)
+		return;
+	(void)snprintf(w->listening, sizeof(w->listening), "%s", line + 10);
+	CTL(w, "audience", "set", "hub", w->listening);
+}
+
+void
+world_gateway(struct world *w, const char *issuer)
+{
+	char url[ROOM], cred[ROOM];
+	const char *argv[] = {"build:examples/gateway", "--url",
+	    world_url(w, url), "--credential-file",
+	    world_file(w, "hub", cred), "--audience", "hub", "--listen",
+	    "127.0.0.1:0", issuer == NULL ? NULL : "--issuer", issuer, NULL};
+
+	start_gateway(w, argv);
+}
+
+void
+world_enrol(struct world *w, const char *name)
+{
+	char path[ROOM], text[4096], *p;
+
+	CTL(w, "caller", "disable", "hub1");
+	CTL(w, "caller", "create", name, "--role", "gateway", "--audiences",
+	    "hub", "--enrolment-out", world_file(w, "enrolment", path));
+	assert_true(file_text(path, text, sizeof(text)) > 0);
+	p = strstr(text, "\"fc_");
+	assert_non_null(p);
+	(void)snprintf(w->hub, sizeof(w->hub), "%.*s",
+	    (int)strcspn(p + 1, "\""), p + 1);
+}
+
+void
+world_follow(struct world *w, const char *const *urls, const char *at)
+{
+	char enrolment[ROOM], state[ROOM];
+	const char *argv[ARGS_MAX] = {"build:examples/gateway",
+	    "--enrolment-file", world_file(w, "enrolment", enrolment),
+	    "--state-file", world_file(w, "gateway.state", state), "--listen",
+	    at};
+	size_t n = 7;
+
+	for (; *urls != NULL && n + 3 < ARGS_MAX; urls++) {
+		argv[n++] = "--url";
+		argv[n++] = *urls;
+	}
+	start_gateway(w, argv);
 }
 
 /* The end of a log, where a sanitizer says what it saw. */
@@ -190,6 +234,15 @@ world_ctl(struct world *w, const char *const *args, const char *input)
 	argv[n++] = world_file(w, "admin", cred);
 	(void)process_run(argv, input, LIMIT, &w->r);
 	return ran(w, argv);
+}
+
+int
+world_says(const struct world *w, const char *text)
+{
+	if (strstr(w->r.out, text) != NULL || strstr(w->r.err, text) != NULL)
+		return 1;
+	print_message("# not \"%s\":\n# %s# %s\n", text, w->r.out, w->r.err);
+	return 0;
 }
 
 int
@@ -259,6 +312,54 @@ world_show(struct world *w, const char *serial, const char *token)
 	    "--token", token);
 }
 
+pid_t
+world_hold(struct world *w, const char *serial, char out[ROOM])
+{
+	char token[TOKEN_ROOM], record[ROOM], name[ROOM];
+	const char *argv[] = {"build:examples/device", "--record", record,
+	    "connect", "--audience", "hub", "--token", token, "--hold",
+	    NULL};
+	pid_t session;
+
+	world_token(w, serial, token);
+	record_path(w, serial, record);
+	(void)snprintf(name, sizeof(name), "session-%s", serial);
+	(void)world_file(w, name, out);
+	(void)unlink(out);
+	session = process_start(argv, out, "/dev/null");
+	assert_true(session > 0);
+	assert_int_equal(file_wait(out, "OK device=", LIMIT), 0);
+	return session;
+}
+
+void
+world_ended(pid_t *session)
+{
+	long deadline = process_deadline(LIMIT);
+	int status;
+
+	while (!process_ended(session, &status)) {
+		assert_true(process_left(deadline));
+		process_pause();
+	}
+}
+
+void
+world_shown(struct world *w, const char *serial, const char *token,
+    const char *answer)
+{
+	long deadline = process_deadline(LIMIT);
+
+	do {
+		(void)world_show(w, serial, token);
+		if (strstr(w->r.out, answer) != NULL)
+			return;
+		process_pause();
+	} while (process_left(deadline));
+	fail_msg("%s: not \"%s\" but \"%s\" %s", serial, answer, w->r.out,
+	    w->r.err);
+}
+
 static int
 http(struct world *w, const char *method, const char *path,
     const char *credential, const char *type, const char *body)
@@ -325,6 +426,19 @@ world_redeem(struct world *w, const char *assertion)
 
 	world_grant(assertion, form, sizeof(form));
 	return world_form(w, "/oauth2/token", NULL, form);
+}
+
+int
+world_active(struct world *w, const char *token)
+{
+	char form[TOKEN_ROOM + 16];
+	int status;
+
+	(void)snprintf(form, sizeof(form), "token=%s", token);
+	status = world_form(w, "/oauth2/introspect", w->hub, form);
+	if (status != 200)
+		fail_msg("introspection: %d %s", status, w->a.body);
+	return strstr(w->a.body, "\"active\":true") != NULL;
 }
 
 void

@@ -23,6 +23,7 @@ struct world {
 	char hub[ROOM];	    /* credential of the gateway */
 	pid_t gateway;
 	char gateway_log[ROOM];
+	char listening[ROOM]; /* where it does */
 	struct ran r;	      /* the last program */
 	struct http_answer a; /* the last answer */
 };
@@ -38,6 +39,13 @@ void world_open_tenant(struct world *w, struct world *other,
 void world_order(struct world *w, unsigned quantity);
 /* Starts the gateway of audience hub; issuer NULL: the URL. */
 void world_gateway(struct world *w, const char *issuer);
+/*
+ * Its like that streams: a caller name of audience hub, in place of hub1, with
+ * an enrolment; then (as often as one likes) the gateway by it, behind these
+ * URLs (NULL-terminated), at "127.0.0.1:0" or where it was.
+ */
+void world_enrol(struct world *w, const char *name);
+void world_follow(struct world *w, const char *const *urls, const char *at);
 /* Ends everything, which must end well, and removes it. */
 void world_close(struct world *w);
 
@@ -47,6 +55,8 @@ const char *world_url(const struct world *w, char out[ROOM]);
 const char *world_file(const struct world *w, const char *name,
     char out[ROOM]);
 
+/* The last program said it. */
+int world_says(const struct world *w, const char *text);
 /* The program must succeed; w->r holds what it said. */
 #define CTL(w, ...) \
 	assert_int_equal(0, CTL_STATUS(w, __VA_ARGS__))
@@ -67,6 +77,16 @@ void world_token(struct world *w, const char *serial, char out[TOKEN_ROOM]);
 /* Shows a token at the gateway; the gateway's line is in w->r.out. */
 int world_show(struct world *w, const char *serial, const char *token);
 
+/*
+ * A session at the gateway with a fresh token, which stays; what it hears is
+ * in the file out. Ended by the gateway it is gone: world_ended waits for it.
+ */
+pid_t world_hold(struct world *w, const char *serial, char out[ROOM]);
+void world_ended(pid_t *session);
+/* Shows a token until the gateway gives this answer; fails after a minute. */
+void world_shown(struct world *w, const char *serial, const char *token,
+    const char *answer);
+
 /* An HTTP request to authd (w's own path prefix is added); the status. */
 int world_http(struct world *w, const char *method, const char *path,
     const char *credential, const char *body);
@@ -86,6 +106,9 @@ void world_assertion(const struct world *w, const struct assertion_of *of,
 void world_grant(const char *assertion, char *out, size_t size);
 /* Asks for a token by a fresh assertion; the status, answer in w->a. */
 int world_redeem(struct world *w, const char *assertion);
+/* Whether it says, to its gateway, that the token is active; with the answer
+ * in w->a. */
+int world_active(struct world *w, const char *token);
 /* A nonce of the authority. */
 void world_nonce(struct world *w, char out[ROOM]);
 /* Member code of the last answer is this. */
