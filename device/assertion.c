@@ -131,9 +131,10 @@ args_ok(const struct fealty_assertion *a)
  * for assertions alone.
  */
 static void
-put_header(struct writer *w, const struct fealty_peer *authority)
+put_header(struct writer *w, const struct fealty_peer *authority, int own)
 {
-	put_str(w, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"");
+	put_str(w, own ? "{\"alg\":\"ES256\"" : "{\"alg\":\"HS256\"");
+	put_str(w, ",\"typ\":\"JWT\",\"kid\":\"");
 	put_text(w, &authority->identity);
 	put_str(w, "\"}");
 	put_end(w);
@@ -177,6 +178,25 @@ put_claims(struct writer *w, const struct fealty_record *r,
 	put_end(w);
 }
 
+static void
+put_signature(struct writer *w, const uint8_t *sig, size_t len)
+{
+	put_char(w, '.');
+	put_octets(w, sig, len);
+	put_end(w);
+}
+
+static enum fealty_status
+sign_own(const struct fealty_signer *own, struct writer *w)
+{
+	uint8_t sig[64];
+
+	if (own->es256(own->ctx, (const uint8_t *)w->out, w->len, sig) != 0)
+		return FEALTY_E_PORT;
+	put_signature(w, sig, sizeof(sig));
+	return w->full ? FEALTY_E_SPACE : FEALTY_OK;
+}
+
 /* The signature over what has been written, behind it. */
 static enum fealty_status
 sign(const struct fealty_device_port *port, const struct fealty_record *r,
@@ -193,9 +213,7 @@ sign(const struct fealty_device_port *port, const struct fealty_record *r,
 	fealty_wipe(key, sizeof(key));
 	if (s != FEALTY_OK)
 		return s;
-	put_char(w, '.');
-	put_octets(w, sig, sizeof(sig));
-	put_end(w);
+	put_signature(w, sig, sizeof(sig));
 	return w->full ? FEALTY_E_SPACE : FEALTY_OK;
 }
 
@@ -221,10 +239,13 @@ fealty_assertion(const struct fealty_device_port *port,
 		return FEALTY_E_PEER;
 	if (port->random(port->ctx, rnd, sizeof(rnd)) != 0)
 		return FEALTY_E_PORT;
-	put_header(&w, authority);
+	put_header(&w, authority, a->own != NULL);
 	put_char(&w, '.');
 	put_claims(&w, r, a, rnd);
-	s = w.full ? FEALTY_E_SPACE : sign(port, r, &w);
+	if (w.full)
+		s = FEALTY_E_SPACE;
+	else
+		s = a->own != NULL ? sign_own(a->own, &w) : sign(port, r, &w);
 	if (s != FEALTY_OK) {
 		fealty_wipe(out, size);
 		return s;

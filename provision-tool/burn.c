@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
-#include "lib/jose/jwe.h"
 #include "lib/wire/burn.h"
-#include "lib/wire/record.h"
 #include "lib/wire/registry.h"
 #include "provision-tool/answer.h"
+#include "provision-tool/burn_record.h"
 
 #define BODY_MAX 16384
 #define PATH_ROOM 192
@@ -106,27 +105,17 @@ step_reserve(struct burn *b)
 	return e;
 }
 
-/* Asks for the key, encrypted to station. */
 static enum err
-request_release(struct burn *b, const struct jwe_key *station,
+request_release(struct burn *b, const struct release_request *req,
 		struct release *rel)
 {
-	struct buf jwk = {.max = BODY_MAX}, body = {.max = BODY_MAX};
-	struct buf answer = {.max = BODY_MAX};
-	struct release_request req;
+	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
 	char path[PATH_ROOM];
 	enum err e;
 
-	memset(&req, 0, sizeof(req));
-	req.epoch = b->unit.epoch;
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s/release",
 		       b->unit.device_id);
-	if ((e = jwe_key_public(station, &jwk)) != ERR_OK)
-		goto out;
-	e = copy_str(req.station_key, sizeof(req.station_key), jwk.p);
-	if (e != ERR_OK)
-		goto out;
-	if ((e = wire_release_request_encode(&req, &body)) != ERR_OK)
+	if ((e = wire_release_request_encode(req, &body)) != ERR_OK)
 		goto out;
 	if ((e = call(b, "POST", path, &body, &answer)) != ERR_OK)
 		goto out;
@@ -134,58 +123,8 @@ request_release(struct burn *b, const struct jwe_key *station,
 	if (e != ERR_OK)
 		e = ERR_INTERNAL; /* the answer's fault, not the request's */
 out:
-	buf_free(&jwk);
 	buf_free(&body);
 	buf_free(&answer);
-	return e;
-}
-
-static int
-has_authority(const struct record *r)
-{
-	uint32_t i;
-
-	for (i = 0; i < r->npeers; i++) {
-		if (strcmp(r->peers[i].audience, AUDIENCE_AUTHORITY) == 0)
-			return 1;
-	}
-	return 0;
-}
-
-/* The key out of its envelope, into the record to be burned. */
-static enum err
-make_record(struct burn *b, const struct jwe_key *station,
-	    const struct release *rel)
-{
-	struct secret plain = {0};
-	struct record r;
-	enum err e;
-
-	memset(&r, 0, sizeof(r));
-	e = jwe_open(station, rel->key, strlen(rel->key), &plain);
-	if (e == ERR_OK)
-		e = wire_key_decode(&plain, r.device_id, &r.epoch, &r.key);
-	if (e != ERR_OK) {
-		detail_set(&b->detail, "the released key cannot be opened");
-		goto out;
-	}
-	memcpy(r.issuer, rel->issuer, sizeof(r.issuer));
-	memcpy(r.peers, rel->peers, sizeof(r.peers));
-	r.npeers = rel->npeers;
-	e = ERR_INTERNAL;
-	if (strcmp(r.device_id, b->unit.device_id) != 0 ||
-	    r.epoch != b->unit.epoch || rel->device.epoch != b->unit.epoch) {
-		detail_set(&b->detail, "the key is of another device");
-		goto out;
-	}
-	if (!has_authority(&r)) {
-		detail_set(&b->detail, "the peers lack the authority");
-		goto out;
-	}
-	e = record_encode(&r, &b->record);
-out:
-	record_wipe(&r);
-	secret_free(&plain);
 	return e;
 }
 
@@ -193,17 +132,18 @@ static enum err
 step_release(struct burn *b)
 {
 	struct jwe_key *station = NULL; /* one-time, never leaves memory */
+	struct release_request req;
 	struct release rel;
 	enum err e;
 
 	memset(&rel, 0, sizeof(rel));
-	if ((e = jwe_key_generate(&station)) != ERR_OK)
+	if ((e = burn_release_request(b, &station, &req)) != ERR_OK)
 		goto out;
-	if ((e = request_release(b, station, &rel)) != ERR_OK)
+	if ((e = request_release(b, &req, &rel)) != ERR_OK)
 		goto out;
 	if ((e = take_device(b, &rel.device)) != ERR_OK)
 		goto out;
-	if ((e = make_record(b, station, &rel)) != ERR_OK)
+	if ((e = burn_record(b, station, &rel)) != ERR_OK)
 		goto out;
 	memcpy(b->unit.challenge, rel.challenge, sizeof(rel.challenge));
 	b->unit.has_challenge = 1;
@@ -262,6 +202,8 @@ step_prove(struct burn *b)
 	unsigned char answer[32];
 	enum err e;
 
+	if (burn_made(b))
+		return burn_prove_made(b);
 	if ((target_can(b->target) & TARGET_PROVES) == 0)
 		return compute_answer(b);
 	e = target_prove(b->target, b->unit.device_id, b->unit.challenge,

@@ -7,6 +7,7 @@
 int
 cmd_targets(int argc, char **argv)
 {
+	const struct target_absent *absent;
 	const struct target_ops *ops;
 	size_t i;
 
@@ -20,5 +21,8 @@ cmd_targets(int argc, char **argv)
 	for (i = 0; (ops = target_kind(i)) != NULL; i++)
 		(void)printf("%s:%s\n    %s\n", ops->kind, ops->rest,
 			     ops->about);
+	for (i = 0; (absent = target_absent(i)) != NULL; i++)
+		(void)printf("%s:\n    not in this build, which found no "
+			     "%s\n", absent->kind, absent->library);
 	return DONE;
 }

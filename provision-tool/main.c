@@ -14,6 +14,9 @@ static const struct {
     {"burn", cmd_burn, "give a unit its identity"},
     {"show", cmd_show, "print an identity record without its key"},
     {"targets", cmd_targets, "list what an identity can be burned into"},
+#ifdef HAVE_P11
+    {"unseal", cmd_unseal, "on a device: the record out of its token"},
+#endif
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 

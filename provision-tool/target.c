@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "provision-tool/journal.h"
 
 static const struct target_ops *const kinds[] = {
@@ -12,6 +13,16 @@ static const struct target_ops *const kinds[] = {
     &target_image,
     &target_exec,
     &target_serial,
+#ifdef HAVE_P11
+    &target_pkcs11,
+#endif
+};
+
+static const struct target_absent absent[] = {
+#ifndef HAVE_P11
+    {"pkcs11", "p11-kit"},
+#endif
+    {NULL, NULL},
 };
 
 struct target {
@@ -35,6 +46,18 @@ find_kind(const char *spec, size_t len)
 	return NULL;
 }
 
+static void
+say_absent(const char *spec, size_t len, struct detail *d)
+{
+	const struct target_absent *a;
+
+	for (a = absent; a->library != NULL; a++) {
+		if (strlen(a->kind) == len && memcmp(a->kind, spec, len) == 0)
+			detail_set(d, "this provision-tool was built without "
+				      "%s", a->library);
+	}
+}
+
 enum err
 target_open(const char *spec, struct target **out, struct detail *d)
 {
@@ -48,6 +71,8 @@ target_open(const char *spec, struct target **out, struct detail *d)
 		return ERR_NOMEM;
 	if (colon != NULL)
 		t->ops = find_kind(spec, (size_t)(colon - spec));
+	if (t->ops == NULL && colon != NULL)
+		say_absent(spec, (size_t)(colon - spec), d);
 	if (t->ops == NULL) {
 		detail_set(d, "unknown kind of target; "
 			      "provision-tool targets lists them");
@@ -80,6 +105,12 @@ const struct target_ops *
 target_kind(size_t i)
 {
 	return i < NKINDS ? kinds[i] : NULL;
+}
+
+const struct target_absent *
+target_absent(size_t i)
+{
+	return absent[i].kind == NULL ? NULL : &absent[i];
 }
 
 unsigned
@@ -132,6 +163,24 @@ target_lock(struct target *t, const char *device_id, struct detail *d)
 	if (t->ops->lock == NULL)
 		return ERR_INTERNAL;
 	return t->ops->lock(t->state, device_id, d);
+}
+
+enum err
+target_public_key(struct target *t, const char *device_id,
+		  struct es256_public *out, struct detail *d)
+{
+	if (t->ops->public_key == NULL)
+		return ERR_INTERNAL;
+	return t->ops->public_key(t->state, device_id, out, d);
+}
+
+enum err
+target_sign(struct target *t, const void *msg, size_t len,
+	    unsigned char sig[ES256_SIG_LEN], struct detail *d)
+{
+	if (t->ops->sign == NULL)
+		return ERR_INTERNAL;
+	return t->ops->sign(t->state, msg, len, sig, d);
 }
 
 void

@@ -2,6 +2,7 @@
 #define PROVISION_TARGET_H
 
 #include "lib/base/secret.h"
+#include "lib/crypt/signer.h"
 #include "lib/model/device.h"
 
 /*
@@ -14,6 +15,7 @@ struct target;
 #define TARGET_READS 1	/* what was written can be read back */
 #define TARGET_PROVES 2 /* the device itself answers the challenge */
 #define TARGET_LOCKS 4	/* is to be locked at the end, as asked for by name */
+#define TARGET_MAKES 8	/* the device makes its own key pair */
 
 struct target_ops {
 	const char *kind;
@@ -37,7 +39,16 @@ struct target_ops {
 			  unsigned char answer[32], struct detail *d);
 	/* what cannot be taken back; may be done twice; NULL: nothing */
 	enum err (*lock)(void *state, const char *device_id, struct detail *d);
-	/* TARGET_READS, _PROVES and _LOCKS; NULL: TARGET_READS */
+	/*
+	 * TARGET_MAKES: what is written then is the record with its key
+	 * encrypted to the public key that the first gives (the pair is made
+	 * if there is none), and the proof is the second's ES256.
+	 */
+	enum err (*public_key)(void *state, const char *device_id,
+			       struct es256_public *out, struct detail *d);
+	enum err (*sign)(void *state, const void *msg, size_t len,
+			 unsigned char sig[ES256_SIG_LEN], struct detail *d);
+	/* which of the TARGET_ it can; NULL: TARGET_READS */
 	unsigned (*can)(const void *state);
 	void (*close)(void *state);
 	enum proof proof; /* what a proof over what is read back shows */
@@ -47,12 +58,18 @@ extern const struct target_ops target_esp_nvs;
 extern const struct target_ops target_exec;
 extern const struct target_ops target_image;
 extern const struct target_ops target_serial;
+extern const struct target_ops target_pkcs11; /* if built */
 
 /* ERR_REQUEST for an unknown kind. */
 enum err target_open(const char *spec, struct target **out,
 		     struct detail *d) MUST_CHECK;
 /* The kinds there are, for the help; NULL behind the last. */
 const struct target_ops *target_kind(size_t i);
+/* Those that were not built, and the library that was lacking. */
+struct target_absent {
+	const char *kind, *library;
+};
+const struct target_absent *target_absent(size_t i); /* likewise */
 const char *target_name(const struct target *t); /* "file:/abs/dir" */
 unsigned target_can(const struct target *t);
 enum proof target_proof(const struct target *t);
@@ -68,6 +85,13 @@ enum err target_prove(struct target *t, const char *device_id,
 		      unsigned char answer[32], struct detail *d) MUST_CHECK;
 /* Only where target_can says TARGET_LOCKS: when all else is done. */
 enum err target_lock(struct target *t, const char *device_id,
+		     struct detail *d) MUST_CHECK;
+/* Only where target_can says TARGET_MAKES. */
+enum err target_public_key(struct target *t, const char *device_id,
+			   struct es256_public *out,
+			   struct detail *d) MUST_CHECK;
+enum err target_sign(struct target *t, const void *msg, size_t len,
+		     unsigned char sig[ES256_SIG_LEN],
 		     struct detail *d) MUST_CHECK;
 void target_close(struct target **t);
 

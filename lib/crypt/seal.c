@@ -12,6 +12,7 @@
 #define TAG_LEN 16
 #define HEAD_LEN (1 + NONCE_LEN)
 #define TABLE_MAX 64
+#define AEAD_MAX 65536
 #define AAD_MAX (15 + TABLE_MAX + 1 + 4 + 8 + 4)
 
 /* Length of the associated data, 0 when the table's name is unusable. */
@@ -57,9 +58,9 @@ gcm_seal(const EVP_CIPHER *gcm, const struct key32 *key,
 
 /* The reverse; len is the plain text's. */
 static int
-gcm_open(const EVP_CIPHER *gcm, const struct key32 *key,
-	 const unsigned char *aad, size_t aadlen, const unsigned char *in,
-	 size_t len, unsigned char *plain)
+gcm_open(const EVP_CIPHER *gcm, const struct key32 *key, const void *aad,
+	 size_t aadlen, const unsigned char *in, size_t len,
+	 unsigned char *plain)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	const unsigned char *c = in + NONCE_LEN;
@@ -77,6 +78,33 @@ gcm_open(const EVP_CIPHER *gcm, const struct key32 *key,
 	    EVP_DecryptFinal_ex(ctx, plain + len, &n) == 1 && n == 0;
 	EVP_CIPHER_CTX_free(ctx);
 	return ok;
+}
+
+enum err
+aes256gcm_open(const struct key32 *key, const void *aad, size_t aadlen,
+	       const unsigned char *in, size_t len, struct secret *out)
+{
+	const struct algs *a = crypt_algs();
+	struct secret plain = {0};
+	enum err e;
+	int ok;
+
+	if (len < NONCE_LEN + TAG_LEN || len > AEAD_MAX || aadlen > AEAD_MAX)
+		return ERR_CRYPTO;
+	len -= NONCE_LEN + TAG_LEN;
+	e = a == NULL ? ERR_CRYPTO : secret_resize(&plain, len);
+	if (e != ERR_OK)
+		return e;
+	(void)ERR_set_mark();
+	ok = gcm_open(a->gcm, key, aad, aadlen, in, len, plain.p);
+	(void)ERR_pop_to_mark();
+	if (!ok) {
+		secret_free(&plain);
+		return ERR_CRYPTO;
+	}
+	secret_free(out);
+	*out = plain;
+	return ERR_OK;
 }
 
 enum err

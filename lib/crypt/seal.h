@@ -33,4 +33,12 @@ enum err unseal(const struct key32 *key, const struct seal_row *row,
 enum err unseal_key32(const struct key32 *key, const struct seal_row *row,
     const void *sealed, size_t len, struct key32 *out) MUST_CHECK;
 
+/*
+ * AES-256-GCM as others use it (RFC 7518 section 5.3): in is a nonce of 12
+ * octets, ciphertext and a tag of 16. ERR_CRYPTO.
+ */
+enum err aes256gcm_open(const struct key32 *key, const void *aad,
+    size_t aadlen, const unsigned char *in, size_t len, struct secret *out)
+    MUST_CHECK;
+
 #endif

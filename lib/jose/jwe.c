@@ -12,15 +12,10 @@
 
 #include "lib/base/b64url.h"
 #include "lib/jose/compact.h"
+#include "lib/jose/jwe_int.h"
 #include "lib/jose/jwk.h"
 
-#define TYP "fealty-key+jwe"
 #define JWK_MAX 512
-#define JWE_MAX 1024
-#define PLAIN_MAX 512
-#define PARTS 5
-#define IV_LEN 12
-#define TAG_LEN 16
 
 struct jwe_key {
 	cjose_jwk_t *jwk;
@@ -189,7 +184,7 @@ encrypt(const cjose_jwk_t *jwk, const void *plain, size_t len,
 	if (h == NULL ||
 	    !cjose_header_set(h, CJOSE_HDR_ALG, CJOSE_HDR_ALG_ECDH_ES, &err) ||
 	    !cjose_header_set(h, CJOSE_HDR_ENC, CJOSE_HDR_ENC_A256GCM, &err) ||
-	    !cjose_header_set(h, "typ", TYP, &err))
+	    !cjose_header_set(h, "typ", JWE_TYP, &err))
 		goto out;
 	jwe = cjose_jwe_encrypt(jwk, h, plain, len, &err);
 	if (jwe == NULL)
@@ -212,75 +207,13 @@ jwe_seal(const char *jwk, const void *plain, size_t len, struct buf *out)
 	enum err e;
 
 	start();
-	if (len == 0 || len > PLAIN_MAX)
+	if (len == 0 || len > JWE_PLAIN_MAX)
 		return ERR_REQUEST;
 	e = import_public(jwk, &key);
 	if (e == ERR_OK)
 		e = encrypt(key, plain, len, out);
 	(void)cjose_jwk_release(key);
 	return e;
-}
-
-static int
-str_is(const json_t *o, const char *name, const char *want)
-{
-	const char *s = json_string_value(json_object_get(o, name));
-
-	return s != NULL && strcmp(s, want) == 0;
-}
-
-/* alg, enc, typ and epk (a point on P-256) alone. */
-static int
-header_ok(const char *part, size_t len)
-{
-	struct verifier *on_curve = NULL;
-	struct es256_public pub;
-	json_t *o = NULL, *epk;
-	int ok;
-
-	if (compact_object(part, len, HEADER_MAX, "header", &o, NULL) !=
-	    ERR_OK)
-		return 0;
-	epk = json_object_get(o, "epk");
-	ok = json_object_size(o) == 4 && str_is(o, "alg", "ECDH-ES") &&
-	    str_is(o, "enc", "A256GCM") && str_is(o, "typ", TYP) &&
-	    str_is(epk, "kty", "EC") && str_is(epk, "crv", "P-256") &&
-	    jwk_point(epk, &pub) == ERR_OK &&
-	    verifier_new(&pub, &on_curve) == ERR_OK;
-	verifier_free(&on_curve);
-	json_decref(o);
-	return ok;
-}
-
-/*
- * Five parts: header, no key, nonce, ciphertext, tag; nonce and tag whole
- * (a cut tag would be a weak one) and everything canonical.
- */
-static int
-form_ok(const char *jwe, size_t len)
-{
-	unsigned char octets[JWE_MAX];
-	const char *part[PARTS], *dot;
-	size_t plen[PARTS], n = sizeof(octets), i;
-
-	if (len > JWE_MAX)
-		return 0;
-	for (i = 0; i < PARTS; i++) {
-		dot = memchr(jwe, '.', len);
-		if ((dot == NULL) != (i == PARTS - 1))
-			return 0;
-		part[i] = jwe;
-		plen[i] = dot == NULL ? len : (size_t)(dot - jwe);
-		if (dot != NULL) {
-			len -= plen[i] + 1;
-			jwe = dot + 1;
-		}
-	}
-	return plen[1] == 0 &&
-	    b64url_decode_exact(part[2], plen[2], octets, IV_LEN) == ERR_OK &&
-	    b64url_decode_exact(part[4], plen[4], octets, TAG_LEN) == ERR_OK &&
-	    b64url_decode(part[3], plen[3], octets, &n) == ERR_OK &&
-	    n > 0 && n <= PLAIN_MAX && header_ok(part[0], plen[0]);
 }
 
 /*
@@ -307,6 +240,7 @@ enum err
 jwe_open(const struct jwe_key *k, const char *jwe, size_t len,
     struct secret *out)
 {
+	struct jwe_parts parts;
 	cjose_jwe_t *j = NULL;
 	uint8_t *plain = NULL;
 	size_t n = 0;
@@ -314,7 +248,7 @@ jwe_open(const struct jwe_key *k, const char *jwe, size_t len,
 	enum err e = ERR_CRYPTO;
 
 	start();
-	if (!form_ok(jwe, len))
+	if (!jwe_form(jwe, len, &parts))
 		return ERR_CRYPTO;
 	j = import_jwe(jwe, len);
 	if (j == NULL)

@@ -29,4 +29,16 @@ enum err jwe_seal(const char *jwk, const void *plain, size_t len,
 enum err jwe_open(const struct jwe_key *k, const char *jwe, size_t len,
     struct secret *out) MUST_CHECK;
 
+/*
+ * The same where a key that cannot leave its token does the agreement: agree
+ * gives the x of the shared point of that key and peer, which is on P-256.
+ */
+struct jwe_agreement {
+	enum err (*agree)(void *ctx, const struct es256_public *peer,
+	    struct key32 *z);
+	void *ctx;
+};
+enum err jwe_open_agreed(const struct jwe_agreement *a, const char *jwe,
+    size_t len, struct secret *out) MUST_CHECK;
+
 #endif

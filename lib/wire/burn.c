@@ -118,8 +118,8 @@ read_peer(json_t *o, struct peer *p, struct jin *parent)
 	jin_close(parent, &in);
 }
 
-static void
-read_peers(struct jin *in, struct peer *peers, uint32_t *npeers)
+void
+wire_peers_read(struct jin *in, struct peer *peers, uint32_t *npeers)
 {
 	size_t i, n;
 	json_t *a = jin_array(in, "peers", RECORD_PEERS_MAX, &n);
@@ -151,7 +151,7 @@ wire_release_decode(const char *s, size_t len, struct release *out,
 	jin_str(&in, "issuer", r.issuer, sizeof(r.issuer));
 	if (in.err == ERR_OK && r.issuer[0] == '\0')
 		jin_fail(&in, ERR_JSON, "member issuer: empty");
-	read_peers(&in, r.peers, &r.npeers);
+	wire_peers_read(&in, r.peers, &r.npeers);
 	e = jin_done(&in);
 	if (e == ERR_OK)
 		*out = r;

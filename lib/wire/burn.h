@@ -19,6 +19,7 @@ enum err wire_release_decode(const char *s, size_t len, struct release *out,
     struct detail *d) MUST_CHECK;
 enum err wire_release_encode(const struct release *r, struct buf *out)
     MUST_CHECK;
+void wire_peers_read(struct jin *in, struct peer *peers, uint32_t *npeers);
 json_t *wire_peers_json(const struct peer *peers, uint32_t n);
 
 /* What is inside the JWE. */

@@ -133,7 +133,7 @@ enum fealty_status fealty_proof(const struct fealty_device_port *port,
 
 /*
  * A client assertion (RFC 7523) for the authority's token endpoint: compact
- * JWS, HS256 under the "assertion" key, kid the identity for `authority`,
+ * JWS, HS256 under the "assertion" key (or ES256, below), kid the identity for `authority`,
  * iss and sub the device_id, aud the issuer, and a random jti. A device with
  * a clock gives now (seconds since 1970, UTC, above 0) and life (1 to 60 s);
  * one without gives nonce, as /oauth2/nonce handed it out (at most 128
@@ -142,6 +142,16 @@ enum fealty_status fealty_proof(const struct fealty_device_port *port,
  * Written to out with a NUL; FEALTY_ASSERTION_SIZE octets always suffice.
  * It works once: make a new one for each request.
  */
+/*
+ * The key pair that a device has made itself and was registered when it was
+ * burned: with it the assertion is ES256, and K is not touched. es256 signs
+ * (r and s, RFC 7518 section 3.4) and returns 0 for success.
+ */
+struct fealty_signer {
+	int (*es256)(void *ctx, const uint8_t *msg, size_t len,
+		     uint8_t sig[64]);
+	void *ctx;
+};
 #define FEALTY_ASSERTION_SIZE 1280
 #define FEALTY_ASSERTION_LIFE_MAX 60
 #define FEALTY_NONCE_MAX 128
@@ -149,6 +159,7 @@ struct fealty_assertion {
 	int64_t now;
 	uint32_t life;
 	const char *nonce; /* or NULL */
+	const struct fealty_signer *own; /* or NULL: HS256 */
 };
 enum fealty_status fealty_assertion(const struct fealty_device_port *port,
 				    const struct fealty_record *r,
