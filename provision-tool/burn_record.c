@@ -133,7 +133,8 @@ burn_record(struct burn *b, const struct jwe_key *station,
 	}
 	if ((e = check_peers(b, rel)) != ERR_OK)
 		return e;
-	return burn_made(b) ? make_sealed(b, rel) : make_record(b, station, rel);
+	return burn_made(b) ? make_sealed(b, rel)
+			    : make_record(b, station, rel);
 }
 
 static enum err

@@ -81,6 +81,7 @@ cmd_unseal(int argc, char **argv)
 	struct secret record = {0};
 	struct detail d = {""};
 	struct p11 *p = NULL;
+	char *path = NULL;
 	enum err e;
 
 	if (argc != 3) {
@@ -89,13 +90,16 @@ cmd_unseal(int argc, char **argv)
 			      "PKCS11-URI FILE\n");
 		return help ? DONE : USAGE;
 	}
-	e = p11_open(argv[1], &p, &d);
+	e = out_resolve(argv[2], &path, &d);
+	if (e == ERR_OK)
+		e = p11_open(argv[1], &p, &d);
 	if (e == ERR_OK)
 		e = unseal(p, &record, &d);
 	if (e == ERR_OK)
-		e = out_write(argv[2], record.p, record.len, &d);
+		e = out_write(path, record.p, record.len, &d);
 	secret_free(&record);
 	p11_close(&p);
+	free(path);
 	if (e == ERR_OK)
 		return DONE;
 	(void)fprintf(stderr, "provision-tool: unseal: %s (%s)\n",

@@ -61,9 +61,11 @@ jwe_form(const char *jwe, size_t len, struct jwe_parts *out)
 		}
 	}
 	return plen[1] == 0 &&
-	    b64url_decode_exact(part[2], plen[2], octets, JWE_IV_LEN) == ERR_OK &&
-	    b64url_decode_exact(part[4], plen[4], octets, JWE_TAG_LEN) == ERR_OK &&
+	    b64url_decode_exact(part[2], plen[2], octets, JWE_IV_LEN) ==
+	    ERR_OK &&
+	    b64url_decode_exact(part[4], plen[4], octets, JWE_TAG_LEN) ==
+	    ERR_OK &&
 	    b64url_decode(part[3], plen[3], octets, &n) == ERR_OK &&
-	    n > 0 && n <= JWE_PLAIN_MAX && 
+	    n > 0 && n <= JWE_PLAIN_MAX &&
 	    header_ok(part[0], plen[0], &out->epk);
 }

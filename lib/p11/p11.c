@@ -28,8 +28,7 @@ load(struct p11 *p, const char *path, struct detail *d)
 		if (p->modules != NULL)
 			return ERR_OK;
 	} else {
-		p->one = p11_kit_module_load(path, P11_KIT_MODULE_UNMANAGED |
-		    P11_KIT_MODULE_CRITICAL);
+		p->one = p11_kit_module_load(path, P11_KIT_MODULE_CRITICAL);
 		rv = p->one == NULL ? CKR_GENERAL_ERROR :
 		    p11_kit_module_initialize(p->one);
 		if (rv == CKR_OK)
