@@ -125,13 +125,13 @@ static const char *const audiences[] = {"https://a.example"};
 static void
 check_assertion(const char *s, size_t len, int signed_by_us)
 {
+	struct assertion_form f;
 	struct assertion a;
 	struct detail d = {""};
-	char id[PSKID_LEN + 1];
 
-	(void)!assertion_identity(s, len, id, &d);
 	memset(&a, 0x55, sizeof(a));
-	if (assertion_verify(s, len, &HS(mac_key), audiences, 1, NOW, &a, &d) !=
+	if (assertion_open(s, len, &f, &d) != ERR_OK ||
+	    assertion_verify(&f, &HS(mac_key), audiences, 1, NOW, &a, &d) !=
 	    ERR_OK)
 		return;
 	PROMISE(signed_by_us);

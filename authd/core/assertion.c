@@ -10,26 +10,23 @@
  * The order is the security: a kid that this authority did not make costs no
  * query; a wrong signature writes nothing and counts against nobody; only a
  * whole, timely assertion of a device in good standing leaves its mark; and
- * the mark is durable before anything is signed.
+ * the mark is durable before anything signed leaves.
  */
 static enum err
-open_kid(struct core_call *call, const char *jwt, size_t len,
+open_kid(struct core_call *call, const struct assertion_form *f,
     struct pskid *id)
 {
-	char identity[PSKID_LEN + 1];
+	const char *kid = f->header.kid;
 	enum err e;
 
-	e = assertion_identity(jwt, len, identity, &call->detail);
-	if (e != ERR_OK)
-		return e;
-	e = identity_open_own(call->core, identity, strlen(identity), id);
+	e = identity_open_own(call->core, kid, strlen(kid), id);
 	if (e == ERR_OK && id->tenant != call->tenant->number)
 		e = ERR_IDENTITY;
 	return e == ERR_IDENTITY ? ERR_ASSERTION_KID : e;
 }
 
 static enum err
-check(struct core_call *call, const char *jwt, size_t len,
+check(struct core_call *call, const struct assertion_form *f,
     const struct device_entry *d, struct assertion *a)
 {
 	const char *const aud[] = {call->tenant->issuer,
@@ -44,8 +41,7 @@ check(struct core_call *call, const char *jwt, size_t len,
 		public_point(&d->pub, &own);
 		keys.own = &own;
 	}
-	e = assertion_verify(jwt, len, &keys, aud, 2, now, a,
-	    &call->detail);
+	e = assertion_verify(f, &keys, aud, 2, now, a, &call->detail);
 	if (e != ERR_OK)
 		return e;
 	/* The keys are this device's alone, so this is form, not proof. */
@@ -79,18 +75,21 @@ examine(struct core_call *call, const char *jwt, size_t len,
     struct mark *m)
 {
 	struct token_claims grant;
+	struct assertion_form f;
 	struct assertion a = {0};
 	struct pskid id;
 	enum err e, state;
 
-	e = open_kid(call, jwt, len, &id);
+	e = assertion_open(jwt, len, &f, &call->detail);
+	if (e == ERR_OK)
+		e = open_kid(call, &f, &id);
 	if (e == ERR_OK)
 		e = device_lookup(call->core, call->tenant, &id,
 		    call->may_block, d, pos);
 	if (e == ERR_IDENTITY)
 		return ERR_ASSERTION_KID;
 	if (e == ERR_OK)
-		e = check(call, jwt, len, d, &a);
+		e = check(call, &f, d, &a);
 	if (e != ERR_OK)
 		return e;
 	/* It has proven itself: from here on refusals are explained. */
@@ -130,6 +129,8 @@ core_token_assertion(struct core_call *call, const char *jwt, size_t len,
 		e = store_mark_use(call->core->pool, &m);
 	if (e == ERR_OK)
 		e = token_issue(call, &d, pos, req, out);
+	if (e == ERR_OK)
+		core_count(call->core->tokens_issued);
 	wipe(&d, sizeof(d));
 	count_refusal(call->core, e);
 	return e;
@@ -140,6 +141,11 @@ struct passed {
 	struct token_asked *asked;
 	struct device_entry d;
 	uint64_t pos;
+	enum err issued;
+};
+struct run {
+	struct passed *p;
+	size_t n;
 };
 
 /* Those that pass, with their marks; the others have their answer. */
@@ -158,33 +164,60 @@ examine_run(struct token_asked *a, size_t n, struct passed *p,
 	return k;
 }
 
+/* Signs while the marks travel; nothing of it leaves before they are kept. */
+static void
+issue_run(void *arg)
+{
+	struct run *r = arg;
+	struct passed *p;
+
+	for (p = r->p; p < r->p + r->n; p++)
+		p->issued = token_issue(p->asked->call, &p->d, p->pos,
+		    p->asked->req, p->asked->out);
+}
+
+/* The outcome of one whose mark is decided. */
+static enum err
+release_token(struct core *c, const struct passed *p, enum err marked)
+{
+	enum err e = marked;
+
+	if (e == ERR_OK)
+		e = p->issued;
+	/* The commit may have taken long. */
+	if (e == ERR_OK)
+		e = tenant_ready(c, p->asked->call->tenant);
+	if (e == ERR_OK)
+		core_count(c->tokens_issued);
+	else
+		buf_reset(&p->asked->out->token);
+	return e;
+}
+
 void
 core_token_run(struct core *c, struct token_asked *a, size_t n)
 {
 	struct mark marks[TOKEN_RUN_MAX];
 	enum err outcome[TOKEN_RUN_MAX];
-	struct token_asked *first = a;
-	struct passed *p;
-	size_t i, k = 0;
+	struct run r = {0};
+	size_t i;
 
 	n = n < TOKEN_RUN_MAX ? n : TOKEN_RUN_MAX;
-	p = malloc(n * sizeof(*p));
-	for (i = 0; i < n && p == NULL; i++)
+	r.p = malloc(n * sizeof(*r.p));
+	for (i = 0; i < n && r.p == NULL; i++)
 		a[i].e = ERR_NOMEM;
-	if (p == NULL)
+	if (r.p == NULL)
 		return;
-	k = examine_run(a, n, p, marks);
-	if (k > 0)
-		store_mark_use_many(c->pool, marks, k, outcome);
-	for (i = 0; i < k; i++) {
-		a = p[i].asked;
-		a->e = outcome[i];
-		if (a->e == ERR_OK)
-			a->e = token_issue(a->call, &p[i].d, p[i].pos, a->req,
-			    a->out);
-	}
+	r.n = examine_run(a, n, r.p, marks);
+	for (i = 0; i < r.n; i++)
+		r.p[i].issued = ERR_INTERNAL;
+	if (r.n > 0)
+		store_mark_use_many(c->pool, marks, r.n, outcome, issue_run,
+		    &r);
+	for (i = 0; i < r.n; i++)
+		r.p[i].asked->e = release_token(c, &r.p[i], outcome[i]);
 	for (i = 0; i < n; i++)
-		count_refusal(c, first[i].e);
-	wipe(p, n * sizeof(*p));
-	free(p);
+		count_refusal(c, a[i].e);
+	wipe(r.p, n * sizeof(*r.p));
+	free(r.p);
 }

@@ -135,7 +135,6 @@ token_issue(struct core_call *call, const struct device_entry *e,
 		return err;
 	out->expires_in = (int64_t)c->token_life;
 	memcpy(out->scope, claims.scope, sizeof(out->scope));
-	core_count(c->tokens_issued);
 	return ERR_OK;
 }
 
@@ -169,6 +168,8 @@ core_token_psk(struct core_call *call, const char *identity,
 	    call->may_block, &d, &pos);
 	if (e == ERR_OK)
 		e = token_issue(call, &d, pos, req, out);
+	if (e == ERR_OK)
+		core_count(call->core->tokens_issued);
 	wipe(&d, sizeof(d));
 	return e == ERR_IDENTITY ? ERR_CLIENT : e;
 }

@@ -346,11 +346,11 @@ on_tick(void *arg)
 	streams_tick(h->streams, http_now_ms(h));
 }
 
-/* While some runs wait for their commit others compute. */
+/* While one run waits for its commit another computes; few runs are large. */
 static uint32_t
 runs_of(const struct http_conf *conf)
 {
-	return conf->threads > 2 ? 2 * conf->threads : 4;
+	return conf->threads > 2 ? conf->threads : 2;
 }
 
 static enum err

@@ -342,11 +342,13 @@ enum err store_mark_use(struct store_pool *pool, const struct mark *m)
 /*
  * Likewise for n marks at once, each with an outcome of its own. Of equal
  * ones among them exactly one can be ERR_OK, and where the commit that they
- * share is not known to have happened none is.
+ * share is not known to have happened none is. meanwhile(arg), unless NULL,
+ * is called in this thread, without a lock, while the marks travel: once if
+ * any outcome is ERR_OK, else at most once.
  */
 #define STORE_MARKS_MAX 64
 void store_mark_use_many(struct store_pool *pool, const struct mark *m,
-    size_t n, enum err *outcome);
+    size_t n, enum err *outcome, void (*meanwhile)(void *), void *arg);
 /* Outside a transaction: drops marks of the tenant with exp < before, at
  * most limit; *n dropped. */
 enum err store_mark_expire(struct store *st, uint32_t tenant, int64_t before,

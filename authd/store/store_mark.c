@@ -22,6 +22,8 @@ struct mark_group {
 	pthread_cond_t wake;
 	size_t queued, left; /* not yet taken, not yet answered */
 	int lead; /* a lane is free and this one is to use it */
+	void (*meanwhile)(void *); /* NULL once it was called */
+	void *arg;
 };
 struct mark_wait {
 	const struct mark *m;
@@ -152,9 +154,20 @@ send_batch(struct store *st, uint32_t tenant, const struct columns *c,
 	return e;
 }
 
+/* No lock held: what the caller can do until it knows. */
+static void
+use_time(struct mark_group *g)
+{
+	void (*f)(void *) = g->meanwhile;
+
+	g->meanwhile = NULL;
+	if (f != NULL)
+		f(g->arg);
+}
+
 static enum err
-insert_once(struct store *st, struct mark_wait **w, size_t n,
-    const struct columns *c)
+insert_once(struct store *st, struct mark_group *leader,
+    struct mark_wait **w, size_t n, const struct columns *c)
 {
 	struct pg_round r = {0};
 	enum err e;
@@ -163,10 +176,12 @@ insert_once(struct store *st, struct mark_wait **w, size_t n,
 	if (e != ERR_OK)
 		return ERR_STORE;
 	e = send_batch(st, w[0]->m->tenant, c, &r);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		use_time(leader);
 		e = round_read(st, &r);
-	else
+	} else {
 		pg_drop(st);
+	}
 	if (e == ERR_OK && (r.done != 4 ||
 	    strcmp(PQcmdStatus(r.res[3]), "COMMIT") != 0))
 		e = ERR_STORE;
@@ -185,7 +200,8 @@ insert_once(struct store *st, struct mark_wait **w, size_t n,
 
 /* Answers a batch of one tenant. No lock held. */
 static void
-insert_batch(struct store *st, struct mark_wait **w, size_t n)
+insert_batch(struct store *st, struct mark_group *leader,
+    struct mark_wait **w, size_t n)
 {
 	struct columns c;
 	enum err e = ERR_CONFLICT;
@@ -203,7 +219,7 @@ insert_batch(struct store *st, struct mark_wait **w, size_t n)
 	}
 	/* A lost race left nothing behind: again. */
 	for (t = 0; t < TRIES && e == ERR_CONFLICT; t++)
-		e = insert_once(st, w, n, &c);
+		e = insert_once(st, leader, w, n, &c);
 	for (i = 0; i < n; i++) {
 		if (e != ERR_OK)
 			w[i]->e = e;
@@ -262,7 +278,7 @@ pass_lead(struct store_pool *pool)
 
 /* Leads one batch on the lane. Lock held on entry and exit. */
 static void
-lead(struct store_pool *pool, int lane)
+lead(struct store_pool *pool, struct mark_group *self, int lane)
 {
 	struct mark_wait *batch[BATCH_MAX];
 	size_t n, i;
@@ -271,7 +287,7 @@ lead(struct store_pool *pool, int lane)
 	n = take_batch(pool, batch);
 	(void)pthread_mutex_unlock(&pool->mark_lock);
 	if (n > 0)
-		insert_batch(&pool->lane[lane], batch, n);
+		insert_batch(&pool->lane[lane], self, batch, n);
 	(void)pthread_mutex_lock(&pool->mark_lock);
 	pool->lane_busy[lane] = 0;
 	/* A group answered whole is its caller's again: once only. */
@@ -325,7 +341,7 @@ await(struct store_pool *pool, struct mark_group *self)
 	while (self->left > 0) {
 		lane = self->queued > 0 ? free_lane(pool) : -1;
 		if (lane >= 0) {
-			lead(pool, lane);
+			lead(pool, self, lane);
 			continue;
 		}
 		if (self->queued == 0)
@@ -370,7 +386,7 @@ enqueue(struct store_pool *pool, struct mark_wait *w)
 
 void
 store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
-    enum err *outcome)
+    enum err *outcome, void (*meanwhile)(void *), void *arg)
 {
 	struct mark_wait w[STORE_MARKS_MAX];
 	struct mark_group self;
@@ -382,12 +398,20 @@ store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
 		outcome[i] = e;
 	if (e != ERR_OK)
 		return;
+	self.meanwhile = meanwhile;
+	self.arg = arg;
 	for (i = 0; i < n; i++)
 		w[i] = (struct mark_wait){.m = &m[i], .group = &self,
 		    .e = ERR_BUSY};
 	(void)pthread_mutex_lock(&pool->mark_lock);
 	for (i = 0; i < n && pool->marks_queued < QUEUE_MAX; i++)
 		enqueue(pool, &w[i]);
+	if (self.queued > 0 && free_lane(pool) < 0) {
+		/* Another leads: it need not wait for this, nor this for it. */
+		(void)pthread_mutex_unlock(&pool->mark_lock);
+		use_time(&self);
+		(void)pthread_mutex_lock(&pool->mark_lock);
+	}
 	await(pool, &self);
 	(void)pthread_mutex_unlock(&pool->mark_lock);
 	(void)pthread_cond_destroy(&self.wake);
@@ -400,7 +424,7 @@ store_mark_use(struct store_pool *pool, const struct mark *m)
 {
 	enum err e = ERR_INTERNAL;
 
-	store_mark_use_many(pool, m, 1, &e);
+	store_mark_use_many(pool, m, 1, &e, NULL, NULL);
 	return e;
 }
 

@@ -23,48 +23,37 @@ malformed(struct detail *d, const char *what)
  * Form and header. The algorithm is pinned here, before any key is chosen:
  * libjwt would take the header's word for it.
  */
-static enum err
-open_assertion(const char *jwt, size_t len, struct compact *parts,
-    struct jose_header *h, struct detail *d)
+enum err
+assertion_open(const char *jwt, size_t len, struct assertion_form *out,
+    struct detail *d)
 {
+	struct assertion_form f = {.jwt = jwt, .len = len};
 	size_t sig;
 	uint8_t kid;
 
 	if (len > ASSERTION_MAX)
 		return malformed(d, "more than 2048 octets");
-	if (compact_split(jwt, len, parts, d) != ERR_OK ||
-	    compact_header(parts, h, d) != ERR_OK)
+	if (compact_split(jwt, len, &f.parts, d) != ERR_OK ||
+	    compact_header(&f.parts, &f.header, d) != ERR_OK)
 		return ERR_ASSERTION;
-	if (strcmp(h->alg, ALG_MAC) == 0)
+	if (strcmp(f.header.alg, ALG_MAC) == 0)
 		sig = MAC_LEN;
-	else if (strcmp(h->alg, ALG_OWN) == 0)
+	else if (strcmp(f.header.alg, ALG_OWN) == 0)
 		sig = ES256_SIG_LEN;
 	else
 		return malformed(d, "alg: " ALG_MAC " or " ALG_OWN);
-	if (strcmp(h->typ, TYP) != 0 && strcmp(h->typ, "JWT") != 0)
+	if (strcmp(f.header.typ, TYP) != 0 &&
+	    strcmp(f.header.typ, "JWT") != 0)
 		return malformed(d, "typ: " TYP " or JWT");
-	if (parts->sig_len != B64URL_LEN(sig))
+	if (f.parts.sig_len != B64URL_LEN(sig))
 		return malformed(d, "signature: 32 octets as base64url, of "
 		    ALG_OWN " 64");
-	if (pskid_kid(h->kid, strlen(h->kid), &kid) != ERR_OK) {
+	if (pskid_kid(f.header.kid, strlen(f.header.kid), &kid) != ERR_OK) {
 		detail_set(d, "kid: not a PSK identity");
 		return ERR_ASSERTION_KID;
 	}
+	*out = f;
 	return ERR_OK;
-}
-
-enum err
-assertion_identity(const char *jwt, size_t len, char out[PSKID_LEN + 1],
-    struct detail *d)
-{
-	struct jose_header h;
-	struct compact parts;
-	enum err e;
-
-	e = open_assertion(jwt, len, &parts, &h, d);
-	if (e == ERR_OK)
-		memcpy(out, h.kid, PSKID_LEN + 1);
-	return e;
 }
 
 /*
@@ -96,9 +85,10 @@ check_by_libjwt(const char *jwt, size_t len, const struct key32 *key)
  * a second opinion on those.
  */
 static enum err
-check_mac(const char *jwt, size_t len, const struct compact *p,
-    const struct jose_header *h, const struct key32 *key, struct detail *d)
+check_mac(const struct assertion_form *f, const struct key32 *key,
+    struct detail *d)
 {
+	const struct compact *p = &f->parts;
 	unsigned char mac[MAC_LEN], good[MAC_LEN];
 	enum err e;
 
@@ -110,8 +100,8 @@ check_mac(const char *jwt, size_t len, const struct compact *p,
 	if (e == ERR_OK && !ct_equal(mac, good, sizeof(mac)))
 		e = ERR_ASSERTION_SIGNATURE;
 	wipe(good, sizeof(good));
-	if (e == ERR_OK && strcmp(h->typ, TYP) != 0)
-		e = check_by_libjwt(jwt, len, key);
+	if (e == ERR_OK && strcmp(f->header.typ, TYP) != 0)
+		e = check_by_libjwt(f->jwt, f->len, key);
 	return e;
 }
 
@@ -231,26 +221,20 @@ read_names(const json_t *o, struct assertion *a, struct detail *d)
 }
 
 enum err
-assertion_verify(const char *jwt, size_t len,
+assertion_verify(const struct assertion_form *f,
     const struct assertion_keys *keys, const char *const *aud, size_t naud,
     int64_t now, struct assertion *out, struct detail *d)
 {
 	struct assertion a;
-	struct jose_header h;
-	struct compact parts;
 	json_t *o = NULL;
 	enum err e;
 
-	e = open_assertion(jwt, len, &parts, &h, d);
-	if (e != ERR_OK)
-		return e;
-	if (compact_object(parts.payload, parts.payload_len, ASSERTION_MAX,
-	    "claims", &o, d) != ERR_OK)
+	if (compact_object(f->parts.payload, f->parts.payload_len,
+	    ASSERTION_MAX, "claims", &o, d) != ERR_OK)
 		return ERR_ASSERTION;
 	memset(&a, 0, sizeof(a));
-	e = strcmp(h.alg, ALG_OWN) == 0 ?
-	    check_own(&parts, keys->own, d) :
-	    check_mac(jwt, len, &parts, &h, keys->mac, d);
+	e = strcmp(f->header.alg, ALG_OWN) == 0 ?
+	    check_own(&f->parts, keys->own, d) : check_mac(f, keys->mac, d);
 	if (e == ERR_OK)
 		e = read_names(o, &a, d);
 	if (e == ERR_OK)

@@ -6,6 +6,7 @@
 #include "lib/base/secret.h"
 #include "lib/crypt/pskid.h"
 #include "lib/crypt/signer.h"
+#include "lib/jose/compact.h"
 #include "lib/jose/token.h"
 
 /*
@@ -24,9 +25,18 @@ struct assertion {
 	int64_t iat, exp; /* 0 with a nonce */
 	char nonce[129];  /* "" without */
 };
-/* kid of the unverified header, after its form was checked. */
-enum err assertion_identity(const char *jwt, size_t len,
-    char out[PSKID_LEN + 1], struct detail *d) MUST_CHECK;
+/*
+ * A text whose form and header are right; nothing of it is verified. Points
+ * into the text, which must outlive it. header.kid is a PSK identity.
+ */
+struct assertion_form {
+	const char *jwt;
+	size_t len;
+	struct compact parts;
+	struct jose_header header;
+};
+enum err assertion_open(const char *jwt, size_t len,
+    struct assertion_form *out, struct detail *d) MUST_CHECK;
 /* What the device may sign with. */
 struct assertion_keys {
 	const struct key32 *mac;	 /* HS256 */
@@ -37,7 +47,7 @@ struct assertion_keys {
  * (seconds) unless there is a nonce, which the caller checks. Errors:
  * ERR_ASSERTION_*.
  */
-enum err assertion_verify(const char *jwt, size_t len,
+enum err assertion_verify(const struct assertion_form *f,
     const struct assertion_keys *keys, const char *const *aud, size_t naud,
     int64_t now, struct assertion *out, struct detail *d) MUST_CHECK;
 

@@ -200,7 +200,7 @@ a_role_that_escapes_the_policies_is_refused(void **state)
 	IS(STORE, store_begin(st, 1, STORE_READ));
 	store_release(&st);
 	IS(STORE, store_mark_use(p, &m));
-	store_mark_use_many(p, two, 2, e); /* nobody's, then */
+	store_mark_use_many(p, two, 2, e, NULL, NULL); /* nobody's, then */
 	IS(STORE, e[0]);
 	IS(STORE, e[1]);
 	store_pool_close(&p);
@@ -259,13 +259,13 @@ mark_number(struct mark *m, unsigned thread, unsigned i)
 static int
 use_run(unsigned self, unsigned i, unsigned n)
 {
-	struct mark m[STORE_MARKS_MAX];
+	struct mark m[STORE_MARKS_MAX] = {0};
 	enum err e[STORE_MARKS_MAX];
 	unsigned k;
 
 	for (k = 0; k < n; k++)
 		mark_number(&m[k], self, i + k);
-	store_mark_use_many(pool, m, n, e);
+	store_mark_use_many(pool, m, n, e, NULL, NULL);
 	for (k = 0; k < n && e[k] == ERR_OK; k++)
 		continue;
 	return k == n;

@@ -24,6 +24,12 @@ a_mark_works_once(void **state)
 	IS(ASSERTION_USED, store_mark_use(pool, &m));
 }
 
+static void
+count_call(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
 static unsigned
 count(const enum err *e, size_t n, enum err what)
 {
@@ -40,6 +46,7 @@ marks_used_together_count_each_by_itself(void **state)
 {
 	struct mark m[6] = {{.dn = 5, .exp = 1000}};
 	struct ground a, b;
+	unsigned calls = 0;
 	enum err e[6];
 	size_t i;
 
@@ -54,15 +61,16 @@ marks_used_together_count_each_by_itself(void **state)
 	m[4].mark[15] = 1;
 	m[5].exp = 999;
 	OK(store_mark_use(pool, &m[2]));
-	store_mark_use_many(pool, m, 6, e);
+	store_mark_use_many(pool, m, 6, e, NULL, NULL);
 	/* The first two are one and the same. */
 	assert_int_equal(count(e, 2, ERR_OK), 1);
 	assert_int_equal(count(e, 2, ERR_ASSERTION_USED), 1);
 	IS(ASSERTION_USED, e[2]);
 	assert_int_equal(count(e + 3, 3, ERR_OK), 3);
-	store_mark_use_many(pool, m, 6, e);
+	store_mark_use_many(pool, m, 6, e, NULL, NULL);
 	assert_int_equal(count(e, 6, ERR_ASSERTION_USED), 6);
-	store_mark_use_many(pool, m, 0, e);
+	store_mark_use_many(pool, m, 0, e, count_call, &calls);
+	assert_int_equal(calls, 0);
 }
 
 #define THREADS 32
@@ -96,6 +104,7 @@ use_many(void *arg)
 	struct mark m[STORE_MARKS_MAX];
 	enum err e[STORE_MARKS_MAX];
 	int i, n = race.rounds;
+	unsigned calls = 0;
 
 	for (i = 0; i < n; i++) {
 		m[i] = race.m;
@@ -105,7 +114,11 @@ use_many(void *arg)
 	}
 	(void)pthread_barrier_wait(&race.barrier);
 	if (race.together)
-		store_mark_use_many(pool, m, (size_t)n, e);
+		store_mark_use_many(pool, m, (size_t)n, e, count_call,
+		    &calls);
+	/* What a caller does meanwhile it does once, whoever led. */
+	if (calls != (race.together ? 1 : 0))
+		tally(ERR_INTERNAL);
 	for (i = 0; i < n; i++)
 		tally(race.together ? e[i] : store_mark_use(pool, &m[i]));
 	return NULL;

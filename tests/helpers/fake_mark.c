@@ -55,12 +55,14 @@ use(struct db *db, const struct mark *m)
 /* One commit, that may fail once for all. */
 void
 store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
-    enum err *outcome)
+    enum err *outcome, void (*meanwhile)(void *), void *arg)
 {
 	enum err e = fake_count();
 	struct db *db = pool->db;
 	size_t i;
 
+	if (meanwhile != NULL && n > 0)
+		meanwhile(arg);
 	(void)pthread_mutex_lock(&db->lock);
 	for (i = 0; i < n; i++)
 		outcome[i] = e == ERR_OK ? use(db, &m[i]) : e;
@@ -72,7 +74,7 @@ store_mark_use(struct store_pool *pool, const struct mark *m)
 {
 	enum err e = ERR_INTERNAL;
 
-	store_mark_use_many(pool, m, 1, &e);
+	store_mark_use_many(pool, m, 1, &e, NULL, NULL);
 	return e;
 }
 

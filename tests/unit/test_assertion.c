@@ -7,18 +7,29 @@
 #include <jwt.h>
 
 #include "lib/jose/assertion.h"
-
-#define HS(k) ((struct assertion_keys){.mac = &(k)})
 #include "lib/jose/jwe.h"
+
+static enum err
+verify_at(const char *s, size_t len, const struct key32 *key, int64_t now,
+    struct assertion *a, struct detail *d)
+{
+	static const char *const aud[] = {ISS, ISS "/oauth2/token"};
+	struct assertion_keys with = {.mac = key};
+	struct assertion_form f;
+	enum err e;
+
+	e = assertion_open(s, len, &f, d);
+	return e == ERR_OK ? assertion_verify(&f, &with, aud, 2, now, a, d) :
+	    e;
+}
 
 static enum err
 verify_assertion(const struct buf *t)
 {
-	static const char *const aud[] = {ISS, ISS "/oauth2/token"};
 	struct assertion a;
 	struct detail d = {""};
 
-	return assertion_verify(t->p, t->len, &HS(hs_key), aud, 2, NOW, &a, &d);
+	return verify_at(t->p, t->len, &hs_key, NOW, &a, &d);
 }
 
 static void
@@ -47,7 +58,8 @@ static void
 assertions_of_libjwt_and_of_our_own_typ_are_taken(void **state)
 {
 	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[256], *theirs, got[PSKID_LEN + 1];
+	char header[256], *theirs;
+	struct assertion_form f;
 	jwt_t *j = NULL;
 
 	(void)state;
@@ -60,8 +72,8 @@ assertions_of_libjwt_and_of_our_own_typ_are_taken(void **state)
 	theirs = jwt_encode_str(j);
 	assert_int_equal(buf_str(&t, theirs), ERR_OK);
 	assert_int_equal(verify_assertion(&t), ERR_OK);
-	assert_int_equal(assertion_identity(t.p, t.len, got, NULL), ERR_OK);
-	assert_string_equal(got, identity);
+	assert_int_equal(assertion_open(t.p, t.len, &f, NULL), ERR_OK);
+	assert_string_equal(f.header.kid, identity);
 	(void)snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"typ\":"
 	    "\"fealty-assertion+jwt\",\"kid\":\"%s\"}", identity);
 	make_jws(header, claims.p, 1, &t);
@@ -147,7 +159,6 @@ false_assertions_are_told_apart(void **state)
 static void
 past_assertions_name_the_time(void **state)
 {
-	static const char *const aud[] = {ISS};
 	struct buf claims = {.max = 8192}, t = {.max = 16384};
 	struct assertion a;
 	struct detail d = {""};
@@ -158,13 +169,13 @@ past_assertions_name_the_time(void **state)
 	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
 	    &claims);
 	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &HS(hs_key), aud, 1,
-	    NOW + 59, &a, &d), ERR_OK);
+	assert_int_equal(verify_at(t.p, t.len, &hs_key, NOW + 59, &a,
+	    &d), ERR_OK);
 	assert_string_equal(a.device_id, "dev-1");
 	assert_string_equal(a.jti, "one");
 	assert_int_equal(a.exp, NOW + 60);
-	assert_int_equal(assertion_verify(t.p, t.len, &HS(hs_key), aud, 1,
-	    NOW + 60, &a, &d), ERR_ASSERTION_TIME);
+	assert_int_equal(verify_at(t.p, t.len, &hs_key, NOW + 60, &a,
+	    &d), ERR_ASSERTION_TIME);
 	assert_string_equal(d.text, "exp: past");
 	buf_free(&claims);
 	buf_free(&t);
@@ -187,7 +198,8 @@ assertion_headers_are_pinned_before_the_key(void **state)
 	    "{\"alg\":\"HS256\",\"alg\":\"HS256\",\"typ\":\"JWT\"," K "}",
 	    "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"};
 	struct buf claims = {.max = 8192}, t = {.max = 16384};
-	char header[512], got[PSKID_LEN + 1];
+	char header[512];
+	struct assertion_form f;
 	size_t i;
 
 	(void)state;
@@ -200,13 +212,13 @@ assertion_headers_are_pinned_before_the_key(void **state)
 		(void)snprintf(header, sizeof(header), bad[i], identity);
 #pragma GCC diagnostic pop
 		make_jws(header, claims.p, 1, &t);
-		assert_case(assertion_identity(t.p, t.len, got, NULL) ==
+		assert_case(assertion_open(t.p, t.len, &f, NULL) ==
 		    ERR_ASSERTION, header);
 		assert_case(verify_assertion(&t) == ERR_ASSERTION, header);
 	}
 	make_jws("{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"someone\"}",
 	    claims.p, 1, &t);
-	assert_int_equal(assertion_identity(t.p, t.len, got, NULL),
+	assert_int_equal(assertion_open(t.p, t.len, &f, NULL),
 	    ERR_ASSERTION_KID);
 	buf_free(&claims);
 	buf_free(&t);
@@ -215,7 +227,6 @@ assertion_headers_are_pinned_before_the_key(void **state)
 static void
 any_octet_of_an_assertion_changed_is_refused(void **state)
 {
-	static const char *const aud[] = {ISS};
 	struct buf claims = {.max = 8192}, t = {.max = 16384};
 	struct key32 wrong = {.b = {9}};
 	struct assertion a;
@@ -227,9 +238,8 @@ any_octet_of_an_assertion_changed_is_refused(void **state)
 	make_object(good_assertion, COUNT(good_assertion), 99, NULL, 0,
 	    &claims);
 	make_jws(header, claims.p, 1, &t);
-	assert_int_equal(assertion_verify(t.p, t.len, &HS(wrong), aud, 1,
-	    NOW, &a,
-	    NULL), ERR_ASSERTION_SIGNATURE);
+	assert_int_equal(verify_at(t.p, t.len, &wrong, NOW, &a, NULL),
+	    ERR_ASSERTION_SIGNATURE);
 	for (i = 0; i < t.len; i++) {
 		char was = t.p[i];
 
@@ -238,9 +248,8 @@ any_octet_of_an_assertion_changed_is_refused(void **state)
 		t.p[i] = '\0';
 		assert_int_not_equal(verify_assertion(&t), ERR_OK);
 		t.p[i] = was;
-		assert_int_not_equal(assertion_verify(t.p, i, &HS(hs_key),
-		    aud, 1,
-		    NOW, &a, NULL), ERR_OK);
+		assert_int_not_equal(verify_at(t.p, i, &hs_key, NOW, &a,
+		    NULL), ERR_OK);
 	}
 	assert_int_equal(verify_assertion(&t), ERR_OK);
 	buf_free(&claims);

@@ -274,7 +274,8 @@ assertion_is_taken_by_the_authority_within_its_time(void **state)
 	struct fealty_record r;
 	struct assertion got;
 	struct key32 key;
-	char out[FEALTY_ASSERTION_SIZE], identity[PSKID_LEN + 1];
+	char out[FEALTY_ASSERTION_SIZE];
+	struct assertion_form form;
 	uint8_t mem[4096];
 	size_t len;
 
@@ -284,26 +285,23 @@ assertion_is_taken_by_the_authority_within_its_time(void **state)
 	    fealty_derive(PORT, &r, "assertion", NULL, 0, key.b), FEALTY_OK);
 	assert_int_equal(
 	    fealty_assertion(PORT, &r, &a, out, sizeof(out), &len), FEALTY_OK);
-	assert_int_equal(assertion_identity(out, len, identity, NULL), ERR_OK);
-	assert_int_equal(memcmp(identity, r.peers[0].identity.p, PSKID_LEN), 0);
+	assert_int_equal(assertion_open(out, len, &form, NULL), ERR_OK);
+	assert_memory_equal(form.header.kid, r.peers[0].identity.p,
+	    PSKID_LEN);
 	assert_int_equal(
-	    assertion_verify(out, len, &HS(key), aud, 1, a.now + 59, &got,
-	    NULL),
+	    assertion_verify(&form, &HS(key), aud, 1, a.now + 59, &got, NULL),
 	    ERR_OK);
 	assert_string_equal(got.device_id, "sn-000001");
 	assert_int_equal(got.exp, a.now + 60);
 	assert_int_equal(
-	    assertion_verify(out, len, &HS(key), aud, 1, a.now + 60, &got,
-	    NULL),
+	    assertion_verify(&form, &HS(key), aud, 1, a.now + 60, &got, NULL),
 	    ERR_ASSERTION_TIME);
 	assert_int_equal(
-	    assertion_verify(out, len, &HS(key), other, 1, a.now, &got,
-	    NULL),
+	    assertion_verify(&form, &HS(key), other, 1, a.now, &got, NULL),
 	    ERR_ASSERTION_AUDIENCE);
 	key.b[0] ^= 1;
 	assert_int_equal(
-	    assertion_verify(out, len, &HS(key), aud, 1, a.now, &got,
-	    NULL),
+	    assertion_verify(&form, &HS(key), aud, 1, a.now, &got, NULL),
 	    ERR_ASSERTION_SIGNATURE);
 }
 
