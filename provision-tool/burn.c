@@ -1,5 +1,6 @@
 #include "provision-tool/burn.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -324,7 +325,8 @@ note(struct burn *b, int step)
 	if (e == ERR_OK)
 		e = journal_append(b->journal, &b->unit);
 	if (e != ERR_OK)
-		detail_set(&b->detail, "the journal cannot be written");
+		detail_set(&b->detail, "the journal cannot be written: %s",
+			   e == ERR_IO ? strerror(errno) : err_text(e));
 	return e;
 }
 
@@ -370,6 +372,15 @@ last_step(struct burn *b)
 	return i;
 }
 
+/* It is done. What a failed sync left in the journal is no word for that. */
+static enum err
+look_up_and_note(struct burn *b)
+{
+	enum err e = look_up(b);
+
+	return e == ERR_OK ? note(b, CONFIRM) : e;
+}
+
 /* Goes on behind the write: no key need be released for that again. */
 static enum err
 resume(struct burn *b, int last)
@@ -380,14 +391,14 @@ resume(struct burn *b, int last)
 	b->resumed = 1;
 	b->step = steps[CONFIRM].name;
 	if (can == 0) /* nothing but the authority can tell */
-		return look_up(b);
+		return look_up_and_note(b);
 	if (last < CONFIRM || (can & TARGET_PROVES) != 0)
 		return run_steps(b, READ_BACK, final_step(b));
 	b->step = steps[READ_BACK].name;
 	e = step_read_back(b);
 	if (e == ERR_OK)
 		e = step_prove(b);
-	return e == ERR_OK ? look_up(b) : e;
+	return e == ERR_OK ? look_up_and_note(b) : e;
 }
 
 /* Was this failure of resume one that a burn from the start may mend? */

@@ -93,10 +93,10 @@ static int
 complain_options(const struct burn_opts *o, const char *what, enum err e,
 		 const struct detail *d)
 {
-	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)\n",
+	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s (%s)%s\n",
 		      o->serial, what,
 		      d->text[0] == '\0' ? err_text(e) : d->text,
-		      err_code(e));
+		      err_code(e), advice(what, e));
 	return e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
 }
 

@@ -23,21 +23,6 @@ struct journal {
 	name_t order;
 };
 
-/* So that the file's name, too, outlives a power cut. */
-static enum err
-sync_dir(const char *dir)
-{
-	enum err e = ERR_OK;
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return ERR_IO;
-	if (fsync(fd) != 0)
-		e = ERR_IO;
-	(void)close(fd);
-	return e;
-}
-
 enum err
 journal_open(const char *dir, const char *order, struct journal **out,
 	     struct detail *d)
@@ -67,7 +52,8 @@ journal_open(const char *dir, const char *order, struct journal **out,
 		detail_set(d, "journal %s: %s", path, strerror(errno));
 		goto out;
 	}
-	if (sync_dir(dir) != ERR_OK) {
+	/* so that the file's name, too, outlives a power cut */
+	if (dir_sync(dir) != ERR_OK) {
 		detail_set(d, "journal folder %s: %s", dir, strerror(errno));
 		goto out;
 	}
@@ -238,18 +224,31 @@ ends_torn(int fd)
 	return last != '\n';
 }
 
+/* A full disk takes a part, and says why when it is asked for the rest. */
+static enum err
+put_all(int fd, const char *p, size_t len)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, p, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return ERR_IO;
+		p += n;
+		len -= (size_t)n;
+	}
+	return ERR_OK;
+}
+
 static enum err
 append_locked(int fd, const struct buf *line)
 {
 	int torn = ends_torn(fd);
-	ssize_t n;
 
-	if (torn < 0 || (torn && write(fd, "\n", 1) != 1))
-		return ERR_IO;
-	do
-		n = write(fd, line->p, line->len);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 || (size_t)n != line->len)
+	if (torn < 0 || (torn && put_all(fd, "\n", 1) != ERR_OK) ||
+	    put_all(fd, line->p, line->len) != ERR_OK)
 		return ERR_IO;
 	return fsync(fd) == 0 ? ERR_OK : ERR_IO;
 }
@@ -259,6 +258,7 @@ journal_append(struct journal *j, const struct journal_entry *entry)
 {
 	struct buf line = {.max = LINE_MAX_LEN};
 	enum err e;
+	int why;
 
 	if ((e = line_encode(entry, &line)) != ERR_OK)
 		goto out;
@@ -267,7 +267,9 @@ journal_append(struct journal *j, const struct journal_entry *entry)
 		goto out;
 	}
 	e = append_locked(j->fd, &line);
+	why = errno;
 	(void)flock(j->fd, LOCK_UN);
+	errno = why;
 out:
 	buf_free(&line);
 	return e;

@@ -41,7 +41,7 @@ enum err journal_claim(struct journal *j, const char *serial) MUST_CHECK;
 /* The newest entry of that unit and target (NULL: any); ERR_NOT_FOUND. */
 enum err journal_last(struct journal *j, const char *serial, const char *target,
 		      struct journal_entry *out) MUST_CHECK;
-/* Appends, and returns when the disk has it. */
+/* Appends, and returns when the disk has it. ERR_IO with errno. */
 enum err journal_append(struct journal *j,
 			const struct journal_entry *e) MUST_CHECK;
 void journal_close(struct journal **j);

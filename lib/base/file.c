@@ -135,24 +135,33 @@ write_all(int fd, const void *p, size_t len)
 	return ERR_OK;
 }
 
+enum err
+dir_sync(const char *dir)
+{
+	int fd, r, why;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return ERR_IO;
+	r = fsync(fd);
+	why = errno;
+	(void)close(fd);
+	errno = why;
+	return r == 0 ? ERR_OK : ERR_IO;
+}
+
 static enum err
 sync_dir_of(const char *path)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
-	int fd, r;
 
 	if (slash == NULL)
 		(void)snprintf(dir, sizeof(dir), ".");
 	else
 		(void)snprintf(dir, sizeof(dir), "%.*s",
 			       slash == path ? 1 : (int)(slash - path), path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return ERR_IO;
-	r = fsync(fd);
-	(void)close(fd);
-	return r == 0 ? ERR_OK : ERR_IO;
+	return dir_sync(dir);
 }
 
 /* A finished, synced file beside path; its name in tmp. */
@@ -210,14 +219,20 @@ file_create_atomic(const char *path, mode_t mode, const void *p, size_t len)
 	return e != ERR_OK ? e : sync_dir_of(path);
 }
 
+/*
+ * The name of a folder that is there may be as new as that of one just made:
+ * a run that was cut off made it. It is synced, too, where we can.
+ */
 static enum err
 make_one(const char *path, mode_t mode)
 {
 	struct stat st;
 
 	if (mkdir(path, mode) == 0)
-		return ERR_OK;
+		return sync_dir_of(path);
 	if (errno != EEXIST || stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+		return ERR_IO;
+	if (sync_dir_of(path) != ERR_OK && errno == EIO)
 		return ERR_IO;
 	return ERR_OK;
 }

@@ -27,7 +27,12 @@ enum err file_write_atomic(const char *path, mode_t mode, const void *p,
 /* Like it, but ERR_EXISTS when path exists already (link, not rename). */
 enum err file_create_atomic(const char *path, mode_t mode, const void *p,
     size_t len) MUST_CHECK;
-/* mkdir -p with mode for what is made; ERR_IO. */
+/* Puts the folder's entries on the disk; ERR_IO with errno. */
+enum err dir_sync(const char *dir) MUST_CHECK;
+/*
+ * mkdir -p with mode for what is made, whose names outlive a power cut;
+ * ERR_IO with errno.
+ */
 enum err dir_make(const char *path, mode_t mode) MUST_CHECK;
 
 #endif
