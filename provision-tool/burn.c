@@ -372,33 +372,31 @@ last_step(struct burn *b)
 	return i;
 }
 
-/* It is done. What a failed sync left in the journal is no word for that. */
-static enum err
-look_up_and_note(struct burn *b)
-{
-	enum err e = look_up(b);
-
-	return e == ERR_OK ? note(b, CONFIRM) : e;
-}
-
-/* Goes on behind the write: no key need be released for that again. */
+/*
+ * Goes on behind the write: no key need be released for that again. That it
+ * is done is noted anew: a line whose sync failed can be read all the same.
+ */
 static enum err
 resume(struct burn *b, int last)
 {
 	unsigned can = target_can(b->target);
-	enum err e;
+	enum err e = ERR_OK;
 
 	b->resumed = 1;
 	b->step = steps[CONFIRM].name;
-	if (can == 0) /* nothing but the authority can tell */
-		return look_up_and_note(b);
-	if (last < CONFIRM || (can & TARGET_PROVES) != 0)
+	if (can != 0 && (last < CONFIRM || (can & TARGET_PROVES) != 0))
 		return run_steps(b, READ_BACK, final_step(b));
-	b->step = steps[READ_BACK].name;
-	e = step_read_back(b);
+	if (can != 0) { /* else nothing but the authority can tell */
+		b->step = steps[READ_BACK].name;
+		e = step_read_back(b);
+		if (e == ERR_OK)
+			e = step_prove(b);
+	}
 	if (e == ERR_OK)
-		e = step_prove(b);
-	return e == ERR_OK ? look_up_and_note(b) : e;
+		e = look_up(b);
+	if (e == ERR_OK)
+		e = note(b, CONFIRM);
+	return e == ERR_OK ? run_steps(b, LOCK, final_step(b)) : e;
 }
 
 /* Was this failure of resume one that a burn from the start may mend? */

@@ -8,7 +8,7 @@ set -u
 umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
-all_groups="packages build unit contract fault scenario table fuzz lint
+all_groups="packages build unit contract fault scenario crash table fuzz lint
  docs bench quickstart install"
 jobs=${JOBS:-$(nproc)}
 passed=0 failed=0 skipped=0
@@ -118,7 +118,7 @@ step() {
 
 limit_of() { # seconds a test of this kind may take
 	case $1 in
-	tests/scenario/*) echo 400 ;;
+	tests/scenario/* | tests/crash/*) echo 400 ;;
 	tests/contract/* | tests/fault/* | tests/table/*) echo 240 ;;
 	*) echo 120 ;;
 	esac
@@ -193,7 +193,7 @@ run_registered() { # GROUP
 check_all_grouped() {
 	local stray
 	stray=$(make -s -C "$asan" print-tests | grep -vE \
-	    '^(tests/(unit|vectors|contract|fault|scenario|table|lint|docs|check)/|fuzz/|device/|lib/)')
+	    '^(tests/(unit|vectors|contract|fault|scenario|crash|table|lint|docs|check)/|fuzz/|device/|lib/)')
 	[ -z "$stray" ] || fail "tests outside every group: $stray"
 }
 
