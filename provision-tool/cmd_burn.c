@@ -61,6 +61,10 @@ advice(const char *step, enum err e)
 {
 	if (err_retryable(e))
 		return "; run the same command again";
+	if (e == ERR_SERIAL_USED)
+		return "; if the unit works, it is done; if what was burned "
+		       "is lost, have that device revoked (authctl revoke) "
+		       "and give the unit another serial number";
 	if (strcmp(step, "write") == 0 || strcmp(step, "read-back") == 0 ||
 	    strcmp(step, "prove") == 0 || strcmp(step, "lock") == 0 ||
 	    strcmp(step, "target") == 0)

@@ -13,10 +13,12 @@ struct reserving {
 
 /* A unit that has an identity gets the same again, or none. */
 static enum err
-again(const struct device *present)
+again(struct txn *tx, const struct device *present)
 {
 	if (present->state == DEV_RESERVED || present->state == DEV_BURNING)
 		return ERR_OK;
+	detail_set(&tx->call->detail, "device %s is %s", present->device_id,
+	    device_state_name(present->state));
 	return ERR_SERIAL_USED;
 }
 
@@ -125,7 +127,7 @@ reserve_txn(struct txn *tx)
 	r->created = 0;
 	e = store_device_by_serial(tx->st, o.name, r->serial, &r->device);
 	if (e == ERR_OK) {
-		e = again(&r->device);
+		e = again(tx, &r->device);
 	} else if (e == ERR_NOT_FOUND) {
 		r->created = 1;
 		e = take_place(tx, &o, r);

@@ -82,10 +82,11 @@ crash_seed(void)
 void
 station_new_disk(struct station *s)
 {
-	char burned[CUT_PATH + 16];
+	char burned[CUT_PATH + 16], name[80];
 
 	disk_close(&s->disk);
-	disk_open(&s->disk, s->w->dir, s->name);
+	(void)snprintf(name, sizeof(name), "%s.disk", s->name);
+	disk_open(&s->disk, s->w->dir, name);
 	(void)snprintf(burned, sizeof(burned), "%s/burned", s->disk.root);
 	assert_int_equal(mkdir(burned, 0700), 0);
 	disk_settle(&s->disk);

@@ -327,6 +327,53 @@ full_at_every_write_it_says_so_and_goes_on(void **state)
 	station_close(&s);
 }
 
+/* --- what is lost after it was done --------------------------------------- */
+
+static void
+burn_and_lose(struct station *s, const char *folder, const char *suffix)
+{
+	char serial[16], path[CUT_PATH + 128];
+
+	next_serial(serial);
+	burn_well(s, serial);
+	(void)snprintf(path, sizeof(path), "%s/%s/%s%s", s->disk.root, folder,
+	    strcmp(suffix, ".jsonl") == 0 ? s->order : serial, suffix);
+	assert_int_equal(unlink(path), 0);
+	station_arm(s, CUT_NOTHING, 0, 0);
+	assert_int_equal(station_burn(s, serial), 1);
+	assert_case(strstr(s->said, "serial_used") != NULL, s->said);
+	(void)snprintf(path, sizeof(path), "device %s is active", serial);
+	assert_case(strstr(s->said, path) != NULL, s->said);
+	assert_case(strstr(s->said, "have that device revoked") != NULL,
+	    s->said);
+	assert_case(strchr(s->said, '\n')[1] == '\0', s->said);
+}
+
+/* No second identity is made of it, and the line says what to do. */
+static void
+a_medium_that_dies_when_all_is_done_is_explained(void **state)
+{
+	struct station s;
+
+	(void)state;
+	story[0] = '\0';
+	station_open(&s, &w, kind_find("file"), "dies", "file", &seed);
+	burn_and_lose(&s, "burned", ".cbor");
+	station_close(&s);
+}
+
+static void
+a_journal_that_is_lost_when_all_is_done_makes_no_second_one(void **state)
+{
+	struct station s;
+
+	(void)state;
+	story[0] = '\0';
+	station_open(&s, &w, kind_find("file"), "lost", "file", &seed);
+	burn_and_lose(&s, "var/journal", ".jsonl");
+	station_close(&s);
+}
+
 /* --- that it would be found ----------------------------------------------- */
 
 /* A disk on which the sync of this does nothing; the finding, or "". */
@@ -391,6 +438,9 @@ main(void)
 	    cmocka_unit_test(a_record_that_is_not_synced_is_found),
 	    cmocka_unit_test(killed_before_every_call_it_goes_on),
 	    cmocka_unit_test(full_at_every_write_it_says_so_and_goes_on),
+	    cmocka_unit_test(a_medium_that_dies_when_all_is_done_is_explained),
+	    cmocka_unit_test(
+		a_journal_that_is_lost_when_all_is_done_makes_no_second_one),
 	    cmocka_unit_test(
 		a_file_burn_cut_anywhere_ends_with_one_live_identity),
 	    cmocka_unit_test(so_in_the_form_for_systemd),
