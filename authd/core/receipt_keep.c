@@ -9,6 +9,13 @@
 #define POSTS_OF_ONE 512 /* of one gateway: it has half as many instances */
 #define TRIES 4
 #define SILENT_S 3600 /* an instance may then give up its place */
+/*
+ * Gateways that hear of an event together answer together. Each batch costs
+ * a commit and rewrites the event's row, while the last of them still wait to
+ * hear of it: so they are gathered, until there is a pause.
+ */
+#define PAUSE_US INT64_C(1000)
+#define GATHER_US INT64_C(20000) /* none waits longer */
 
 /* ---- taking ---- */
 
@@ -81,11 +88,38 @@ is_room(const struct receipts *rs, const struct post *p)
 	return n < POSTS_OF_ONE && rs->nposts < POSTS_MAX;
 }
 
+int64_t
+receipts_due_us(const struct receipts *rs)
+{
+	int64_t pause = rs->last->arrived_us + PAUSE_US;
+	int64_t gathered = rs->first->arrived_us + GATHER_US;
+
+	if (rs->stop || rs->nposts >= RECEIPT_BATCH_MAX)
+		return 0;
+	return pause < gathered ? pause : gathered;
+}
+
+/* Tells those who wait for it; 1: one of them has waited long enough. */
+static int
+tell_watches(struct receipts *rs, const struct post *p)
+{
+	struct receipt_watch *w;
+	int over = 0;
+
+	for (w = rs->watches; w != NULL; w = w->next) {
+		if (w->tenant != p->tenant)
+			continue;
+		watch_hear(w, p->add.caller, &p->add.r, p->arrived_us);
+		over |= core_watch_complete(w);
+	}
+	return over;
+}
+
 static enum err
 enqueue(struct receipts *rs, struct post *p)
 {
-	struct receipt_watch *w;
 	enum err e = ERR_OK;
+	int over;
 
 	(void)pthread_mutex_lock(&rs->lock);
 	if (rs->stop)
@@ -93,17 +127,17 @@ enqueue(struct receipts *rs, struct post *p)
 	else if (!is_room(rs, p))
 		e = ERR_BUSY;
 	if (e == ERR_OK) {
-		for (w = rs->watches; w != NULL; w = w->next)
-			if (w->tenant == p->tenant)
-				watch_hear(w, p->add.caller, &p->add.r,
-				    p->arrived_us);
+		over = tell_watches(rs, p);
 		if (rs->last != NULL)
 			rs->last->next = p;
 		else
 			rs->first = p;
 		rs->last = p;
 		rs->nposts++;
-		(void)pthread_cond_signal(&rs->wake);
+		/* The thread looks by itself for what is gathered. */
+		if (over || rs->nposts == 1 ||
+		    rs->nposts == RECEIPT_BATCH_MAX)
+			(void)pthread_cond_signal(&rs->wake);
 	}
 	(void)pthread_mutex_unlock(&rs->lock);
 	return e;

@@ -154,6 +154,8 @@ rest(struct receipts *rs, int64_t now_us)
 		if (w->deadline_us < until)
 			until = w->deadline_us;
 	}
+	if (rs->first != NULL && receipts_due_us(rs) < until)
+		until = receipts_due_us(rs);
 	ts.tv_sec = until / 1000000;
 	ts.tv_nsec = until % 1000000 * 1000;
 	(void)pthread_cond_timedwait(&rs->wake, &rs->lock, &ts);
@@ -169,7 +171,8 @@ step(struct core *c, struct post **batch)
 	size_t n = 0;
 
 	over = take_over(rs, now_us);
-	if (over == NULL)
+	if (over == NULL && rs->first != NULL &&
+	    now_us >= receipts_due_us(rs))
 		n = receipts_batch(rs, batch);
 	if (over == NULL && n == 0)
 		poll = due_poll(rs, now_us);

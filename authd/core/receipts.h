@@ -93,6 +93,12 @@ struct receipts {
 };
 /* The database session of the thread; it is receipts.c's alone. */
 enum err receipts_session(struct core *c) MUST_CHECK;
+/*
+ * When the queue is to be written: as soon as none has come for a moment, at
+ * once when it makes a batch, and never long after the oldest came. There is
+ * one. Lock held.
+ */
+int64_t receipts_due_us(const struct receipts *rs);
 /* The oldest and others of its tenant, each instance once: at most
  * RECEIPT_BATCH_MAX. Lock held. */
 size_t receipts_batch(struct receipts *rs, struct post **batch);
