@@ -108,7 +108,8 @@ struct core_tenant {
 	/* Who applies and publishes events; the one lock that is no leaf. */
 	pthread_mutex_t follow;
 	uint64_t last_event; /* applied; 0: none. Of the holder of follow */
-	int64_t last_beat;   /* the follower's; monotonic ms */
+	int64_t next_beat;   /* the follower's; monotonic ms: of a slice */
+	unsigned beat_slice; /* likewise: which one */
 	uint64_t known; /* the follower's: position before it read heads */
 	_Atomic uint64_t lost; /* as of struct tenant_head */
 	/*
@@ -185,9 +186,10 @@ void tenant_committed(struct core *c, struct core_tenant *t,
  * applied already is passed over. */
 enum err tenant_apply(struct core *c, struct core_tenant *t,
     const struct event *ev, size_t n) MUST_CHECK;
-/* A heartbeat to the listeners of each tenant that has some and is due. */
-void feed_beat_all(struct core *c);
-#define CORE_BEAT_MS 1000
+/* A heartbeat to those listeners whose is due, each tenant's; returns how
+ * many milliseconds there are until the next, 1 at least. */
+int64_t feed_beat_all(struct core *c);
+#define CORE_BEAT_MS 1000 /* between two to the same */
 
 /* ---- the follower ---- */
 struct follower {

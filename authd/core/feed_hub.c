@@ -13,6 +13,7 @@ struct feed_hub {
 	uint64_t version;
 	struct feed_sub *subs;
 	_Atomic unsigned nsubs;
+	unsigned slice[HUB_SLICES]; /* how many are in it */
 };
 
 enum err
@@ -131,9 +132,23 @@ feed_hub_last(struct feed_hub *h)
 	return last;
 }
 
-/* With the lock held, as all below that are static. */
+int
+feed_hub_has(struct feed_hub *h, unsigned slice)
+{
+	int has;
+
+	pthread_mutex_lock(&h->lock);
+	has = h->slice[slice] > 0;
+	pthread_mutex_unlock(&h->lock);
+	return has;
+}
+
+#define ALL HUB_SLICES
+
+/* With the lock held, as all below that are static. Beside those whose wait
+ * is over, in a slice or in all, those that have fallen off the ring. */
 static void
-wake_all(struct feed_hub *h, int events)
+wake_all(struct feed_hub *h, int events, unsigned slice)
 {
 	struct feed_sub *s;
 	int behind;
@@ -141,7 +156,8 @@ wake_all(struct feed_hub *h, int events)
 	for (s = h->subs; s != NULL; s = s->next) {
 		behind = s->joined && !s->cut && s->seq < h->first;
 		s->cut |= behind;
-		if ((!s->waiting || (s->only_events && !events)) && !behind)
+		if ((!s->waiting || (s->only_events && !events) ||
+		    (slice != ALL && slice != s->slice)) && !behind)
 			continue;
 		s->waiting = 0;
 		s->wake(s->arg, s->cut);
@@ -169,16 +185,17 @@ feed_hub_events(struct feed_hub *h, struct feed_message *m, uint64_t last)
 	h->last = last;
 	if (m != NULL)
 		append(h, m);
-	wake_all(h, 1);
+	wake_all(h, 1, ALL);
 	pthread_mutex_unlock(&h->lock);
 }
 
 void
-feed_hub_beat(struct feed_hub *h, struct feed_message *m)
+feed_hub_beat(struct feed_hub *h, struct feed_message *m, unsigned slice)
 {
 	pthread_mutex_lock(&h->lock);
+	m->slice = slice;
 	append(h, m);
-	wake_all(h, 0);
+	wake_all(h, 0, slice);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -191,10 +208,24 @@ feed_hub_keys(struct feed_hub *h, struct feed_message *m, uint64_t version)
 		h->keys = m;
 		h->version = version;
 		m = NULL;
-		wake_all(h, 0);
+		wake_all(h, 0, ALL);
 	}
 	pthread_mutex_unlock(&h->lock);
 	feed_message_free(&m);
+}
+
+/* Where the fewest are; nowhere, who wants no heartbeats. */
+static void
+enter_slice(struct feed_hub *h, struct feed_sub *s)
+{
+	unsigned i;
+
+	s->slice = s->only_events ? ALL : 0;
+	for (i = 1; s->slice != ALL && i < HUB_SLICES; i++)
+		if (h->slice[i] < h->slice[s->slice])
+			s->slice = i;
+	if (s->slice != ALL)
+		h->slice[s->slice]++;
 }
 
 enum err
@@ -211,6 +242,7 @@ feed_hub_join(struct feed_hub *h, struct feed_sub *s)
 			h->subs->prev = s;
 		h->subs = s;
 		h->nsubs++;
+		enter_slice(h, s);
 		e = ERR_OK;
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -230,6 +262,8 @@ feed_hub_leave(struct feed_sub *s)
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	h->nsubs--;
+	if (s->slice != ALL)
+		h->slice[s->slice]--;
 	while (h->nsubs == 0 && h->first < h->end)
 		drop_first(h);
 	pthread_mutex_unlock(&h->lock);
@@ -267,7 +301,8 @@ from_ring(struct feed_hub *h, struct feed_sub *s, struct feed_message **out)
 
 	for (; s->seq < h->end; s->seq++) {
 		m = *place(h, s->seq);
-		if (m->kind == FEED_EVENTS && m->last <= s->cursor)
+		if (m->kind == FEED_EVENTS ? m->last <= s->cursor :
+		    m->slice != s->slice)
 			continue;
 		/* A run that does not follow: what is between is missing. */
 		if (m->kind == FEED_EVENTS &&

@@ -15,12 +15,18 @@
 #define HUB_MESSAGES 1000
 #define HUB_OCTETS ((size_t)1 << 20)
 #define HUB_LISTENERS 4096 /* of one tenant */
+/*
+ * Heartbeats go to one listener in so many at a time, each slice at a time of
+ * its own: an event never has to wait until all of them have theirs.
+ */
+#define HUB_SLICES 10
 
 struct feed_message {
 	_Atomic unsigned refs;
 	enum feed_kind kind;
 	uint64_t after, first, last; /* FEED_EVENTS: of its run */
 	uint64_t id;		     /* told with it: a position */
+	unsigned slice;		     /* FEED_HEARTBEAT: whose it is */
 	size_t len;
 	char text[]; /* NUL-terminated */
 };
@@ -36,6 +42,7 @@ struct feed_sub {
 	uint64_t cursor;  /* all events up to it have been given */
 	uint64_t seq;	  /* next of the ring, once joined */
 	uint64_t version; /* of the key set it has */
+	unsigned slice;	  /* the heartbeats it is given */
 	int joined, waiting, cut, only_events;
 	const struct core_tenant *tenant;
 	uint64_t caller;
@@ -53,7 +60,11 @@ unsigned feed_hub_listeners(const struct feed_hub *h);
  */
 void feed_hub_events(struct feed_hub *h, struct feed_message *m,
     uint64_t last);
-void feed_hub_beat(struct feed_hub *h, struct feed_message *m);
+/* To one slice of the listeners, below HUB_SLICES. */
+void feed_hub_beat(struct feed_hub *h, struct feed_message *m,
+    unsigned slice);
+/* Whether anybody is in it. */
+int feed_hub_has(struct feed_hub *h, unsigned slice);
 /* The key set from now on; version grows. Told before any later message. */
 void feed_hub_keys(struct feed_hub *h, struct feed_message *m,
     uint64_t version);

@@ -85,33 +85,56 @@ feed_sign_beat(const struct core *c, struct core_tenant *t,
 	return e;
 }
 
-static void
-beat(struct core *c, struct core_tenant *t, int64_t now)
+#define STEP_MS (CORE_BEAT_MS / HUB_SLICES)
+
+/* 0: it could not be made; it is still due. */
+static int
+beat_slice(struct core *c, struct core_tenant *t)
 {
 	struct feed_message *m;
 
-	if (feed_hub_listeners(t->hub) == 0 ||
-	    now - t->last_beat < CORE_BEAT_MS ||
-	    feed_sign_beat(c, t, &m) != ERR_OK)
-		return;
-	/* In step, whatever the rounds take. */
-	t->last_beat = now - t->last_beat < 2 * CORE_BEAT_MS ?
-	    t->last_beat + CORE_BEAT_MS : now;
-	feed_hub_beat(t->hub, m);
+	if (!feed_hub_has(t->hub, t->beat_slice))
+		return 1;
+	if (feed_sign_beat(c, t, &m) != ERR_OK)
+		return 0;
+	feed_hub_beat(t->hub, m, t->beat_slice);
+	return 1;
 }
 
-void
+/* In step, whatever the rounds take; after a long one, all of them once. */
+static int64_t
+beat(struct core *c, struct core_tenant *t, int64_t now)
+{
+	int i;
+
+	if (feed_hub_listeners(t->hub) == 0)
+		return CORE_BEAT_MS;
+	for (i = 0; i < HUB_SLICES && t->next_beat <= now; i++) {
+		if (!beat_slice(c, t))
+			return STEP_MS;
+		t->beat_slice = (t->beat_slice + 1) % HUB_SLICES;
+		t->next_beat += STEP_MS;
+	}
+	if (t->next_beat <= now)
+		t->next_beat = now + STEP_MS;
+	return t->next_beat - now;
+}
+
+int64_t
 feed_beat_all(struct core *c)
 {
-	int64_t now = clock_mono_ms(c->clock);
+	int64_t now = clock_mono_ms(c->clock), next = CORE_BEAT_MS, ms;
 	struct core_tenant *t;
 	size_t i;
 
 	for (i = 0; i < TENANT_BUCKETS; i++) {
 		t = atomic_load(&c->tenants.by_number[i]);
-		for (; t != NULL; t = t->next_number)
-			beat(c, t, now);
+		for (; t != NULL; t = t->next_number) {
+			ms = beat(c, t, now);
+			next = ms < next ? ms : next;
+		}
 	}
+	return next;
 }
 
 struct before {

@@ -224,30 +224,43 @@ follow_once(struct core *c)
 		f->next_expire = now + EXPIRE_MS;
 		expire(c);
 	}
-	if (e == ERR_OK)
-		feed_beat_all(c);
 	return e;
 }
 
-/* Until the next round is due; 1 to stop. */
+/* Until woken, or so long; 1: a round is due, or stop. */
 static int
-idle(struct core *c)
+idle_for(struct core *c, int64_t ms)
 {
 	struct follower *f = &c->follower;
-	int64_t ms = f->next_confirm - clock_mono_ms(c->clock);
 	enum err e;
 
-	if (ms > c->poll_ms)
-		ms = c->poll_ms;
-	if (ms < 1)
-		ms = 1;
 	if (c->suppress_notify || f->st == NULL)
 		return pause_ms(f, ms);
 	e = store_listen(f->st, (uint32_t)ms);
 	if (e != ERR_OK && e != ERR_TIMEOUT) {
 		store_release(&f->st);
-		return pause_ms(f, BACK_OFF_MIN);
+		(void)pause_ms(f, BACK_OFF_MIN);
 	}
+	return e != ERR_TIMEOUT || stopping(f);
+}
+
+/* Until the next round is due, with the heartbeats before it; 1 to stop. */
+static int
+idle(struct core *c)
+{
+	struct follower *f = &c->follower;
+	int64_t left = f->next_confirm - clock_mono_ms(c->clock), ms;
+
+	if (left > c->poll_ms)
+		left = c->poll_ms;
+	do {
+		ms = feed_beat_all(c);
+		if (ms > left)
+			ms = left;
+		if (ms < 1)
+			ms = 1;
+		left -= ms;
+	} while (!idle_for(c, ms) && left > 0);
 	return stopping(f);
 }
 
