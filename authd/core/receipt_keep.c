@@ -115,6 +115,17 @@ tell_watches(struct receipts *rs, const struct post *p)
 	return over;
 }
 
+void
+receipts_catch_up(const struct receipts *rs, struct receipt_watch *w)
+{
+	const struct post *p;
+
+	for (p = rs->first; p != NULL; p = p->next)
+		if (p->tenant == w->tenant)
+			watch_hear(w, p->add.caller, &p->add.r,
+			    p->arrived_us);
+}
+
 static enum err
 enqueue(struct receipts *rs, struct post *p)
 {

@@ -14,6 +14,7 @@
 #define WATCHES_OF_ONE 48 /* of one tenant: the others wait as well */
 #define POLL_US INT64_C(25000)	    /* for the first second, then */
 #define POLL_LATER_US INT64_C(200000)
+#define POLL_SHARE 10 /* so many times what the last look took, at least */
 #define RETRY_US INT64_C(200000)    /* after the database did not answer */
 
 /* ---- waiting ---- */
@@ -49,13 +50,14 @@ core_watch_wait(struct core *c, struct receipt_watch *w, uint32_t ms,
 	w->arg = arg;
 	w->begun_us = receipt_now_us();
 	w->deadline_us = w->begun_us + (int64_t)ms * 1000;
-	w->poll_us = w->begun_us; /* what came since it was read */
+	w->poll_us = w->begun_us; /* what was kept since it was read */
 	(void)pthread_mutex_lock(&rs->lock);
 	if (rs->stop)
 		e = ERR_NOT_READY;
 	else if (!is_room(rs, w->tenant))
 		e = ERR_BUSY;
 	if (e == ERR_OK) {
+		receipts_catch_up(rs, w);
 		w->next = rs->watches;
 		rs->watches = w;
 		rs->nwatches++;
@@ -121,7 +123,7 @@ poll_one(struct core *c, struct receipt_watch *w)
 {
 	struct receipts *rs = c->receipts;
 	struct watch_news news = {NULL, NULL, 0, 0};
-	int64_t now_us;
+	int64_t begun_us = receipt_now_us(), now_us, pause_us;
 	enum err e;
 
 	e = read_news(c, w->tenant, w->pos, &news);
@@ -129,11 +131,12 @@ poll_one(struct core *c, struct receipt_watch *w)
 	(void)pthread_mutex_lock(&rs->lock);
 	if (e == ERR_OK)
 		e = watch_merge(w, &news);
-	if (e != ERR_OK)
-		w->poll_us = now_us + RETRY_US;
-	else
-		w->poll_us = now_us + (now_us - w->begun_us < 1000000 ?
-		    POLL_US : POLL_LATER_US);
+	pause_us = e != ERR_OK ? RETRY_US :
+	    now_us - w->begun_us < 1000000 ? POLL_US : POLL_LATER_US;
+	/* Many gateways make a long look; it must not slow them down. */
+	if (pause_us < POLL_SHARE * (now_us - begun_us))
+		pause_us = POLL_SHARE * (now_us - begun_us);
+	w->poll_us = now_us + pause_us;
 	(void)pthread_mutex_unlock(&rs->lock);
 	watch_news_free(&news);
 }

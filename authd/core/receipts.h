@@ -99,6 +99,9 @@ enum err receipts_session(struct core *c) MUST_CHECK;
  * one. Lock held.
  */
 int64_t receipts_due_us(const struct receipts *rs);
+/* Tells one that begins to wait what is in the queue: it is neither in the
+ * store yet nor still to come. Lock held. */
+void receipts_catch_up(const struct receipts *rs, struct receipt_watch *w);
 /* The oldest and others of its tenant, each instance once: at most
  * RECEIPT_BATCH_MAX. Lock held. */
 size_t receipts_batch(struct receipts *rs, struct post **batch);

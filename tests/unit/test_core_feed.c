@@ -358,6 +358,135 @@ what_a_stolen_feed_key_stopped_can_be_recovered_without_it(void **state)
 	buf_free(&b);
 }
 
+/* ---- heartbeats, in slices ---- */
+
+#define EARS 25
+
+struct crowd {
+	struct feed_hub *hub;
+	struct feed_sub sub[EARS];
+	struct ear ear[EARS];
+};
+
+static void
+put(struct crowd *c, enum feed_kind kind, uint64_t pos, unsigned slice)
+{
+	struct feed_message *m = NULL;
+
+	assert_int_equal(message_new(kind, pos, "m", 1, &m), ERR_OK);
+	if (kind == FEED_HEARTBEAT) {
+		feed_hub_beat(c->hub, m, slice);
+		return;
+	}
+	m->after = pos - 1;
+	m->first = m->last = pos;
+	feed_hub_events(c->hub, m, pos);
+}
+
+/* All there is for it, until it sleeps again. */
+static unsigned
+hear_all(struct crowd *c, unsigned i, enum feed_kind kind)
+{
+	struct feed_message *m = NULL;
+	enum feed_next next;
+	unsigned n = 0;
+
+	while ((next = feed_hub_next(&c->sub[i], &m)) == FEED_MESSAGE) {
+		assert_int_equal(feed_message_kind(m), kind);
+		feed_message_free(&m);
+		n++;
+	}
+	assert_int_equal(next, FEED_NONE);
+	atomic_store(&c->ear[i].woken, 0);
+	feed_hub_arm(&c->sub[i]);
+	assert_int_equal(atomic_load(&c->ear[i].woken), 0);
+	return n;
+}
+
+static unsigned
+woken(const struct crowd *c)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < EARS; i++)
+		n += atomic_load(&c->ear[i].woken) > 0;
+	return n;
+}
+
+/* An event that comes between finds few at work; all still get theirs. */
+static void
+each_listener_gets_one_heartbeat_a_round_and_few_at_a_time(void **state)
+{
+	struct crowd c = {.hub = NULL};
+	unsigned i, slice, most, heard = 0;
+
+	(void)state;
+	assert_int_equal(feed_hub_new(&c.hub), ERR_OK);
+	for (i = 0; i < EARS; i++) {
+		c.sub[i].wake = on_wake;
+		c.sub[i].arg = &c.ear[i];
+		assert_int_equal(feed_hub_join(c.hub, &c.sub[i]), ERR_OK);
+		assert_int_equal(hear_all(&c, i, FEED_EVENTS), 0);
+	}
+	most = (EARS + HUB_SLICES - 1) / HUB_SLICES;
+	for (slice = 0; slice < HUB_SLICES; slice++) {
+		assert_int_equal(feed_hub_has(c.hub, slice), 1);
+		put(&c, FEED_HEARTBEAT, 0, slice);
+		assert_in_range(woken(&c), 1, most);
+		for (i = 0; i < EARS; i++)
+			if (atomic_load(&c.ear[i].woken) > 0) {
+				assert_int_equal(hear_all(&c, i,
+				    FEED_HEARTBEAT), 1);
+				heard++;
+			}
+	}
+	assert_int_equal(heard, EARS);
+	for (i = 0; i < EARS; i++) /* none for it was passed over */
+		assert_int_equal(hear_all(&c, i, FEED_HEARTBEAT), 0);
+	put(&c, FEED_EVENTS, 1, 0);
+	assert_int_equal(woken(&c), EARS);
+	for (i = 0; i < EARS; i++)
+		assert_int_equal(hear_all(&c, i, FEED_EVENTS), 1);
+	for (i = 0; i < EARS; i++)
+		feed_hub_leave(&c.sub[i]);
+	assert_int_equal(feed_hub_has(c.hub, 0), 0);
+	feed_hub_free(&c.hub);
+}
+
+/* They come and go; the places of those who went are taken first. */
+static void
+slices_stay_even_and_who_polls_is_in_none(void **state)
+{
+	struct crowd c = {.hub = NULL};
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(feed_hub_new(&c.hub), ERR_OK);
+	for (i = 0; i < HUB_SLICES; i++) {
+		c.sub[i].wake = on_wake;
+		c.sub[i].arg = &c.ear[i];
+		assert_int_equal(feed_hub_join(c.hub, &c.sub[i]), ERR_OK);
+	}
+	feed_hub_leave(&c.sub[3]);
+	assert_int_equal(feed_hub_has(c.hub, c.sub[3].slice), 0);
+	c.sub[i] = (struct feed_sub){.wake = on_wake, .arg = &c.ear[i],
+	    .only_events = 1};
+	assert_int_equal(feed_hub_join(c.hub, &c.sub[i]), ERR_OK);
+	assert_int_equal(feed_hub_has(c.hub, c.sub[3].slice), 0);
+	feed_hub_arm(&c.sub[i]);
+	for (i = 0; i < HUB_SLICES; i++)
+		put(&c, FEED_HEARTBEAT, 0, i);
+	assert_int_equal(atomic_load(&c.ear[HUB_SLICES].woken), 0);
+	put(&c, FEED_EVENTS, 1, 0);
+	assert_int_equal(atomic_load(&c.ear[HUB_SLICES].woken), 1);
+	assert_int_equal(feed_hub_join(c.hub, &c.sub[3]), ERR_OK);
+	for (i = 0; i < HUB_SLICES; i++)
+		assert_int_equal(feed_hub_has(c.hub, i), 1);
+	for (i = 0; i <= HUB_SLICES; i++)
+		feed_hub_leave(&c.sub[i]);
+	feed_hub_free(&c.hub);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)
 
 int
@@ -370,6 +499,9 @@ main(void)
 	    T(a_token_below_the_floor_is_dead),
 	    T(a_listener_gets_the_past_and_then_what_comes),
 	    T(one_who_falls_behind_is_cut),
+	    cmocka_unit_test(
+		each_listener_gets_one_heartbeat_a_round_and_few_at_a_time),
+	    cmocka_unit_test(slices_stay_even_and_who_polls_is_in_none),
 	    T(nobody_listens_ahead_of_the_authority_or_while_it_is_not_ready),
 	    T(no_heartbeat_says_a_time_at_which_nothing_was_confirmed),
 	    T(a_heartbeat_that_is_not_ours_stops_nothing),

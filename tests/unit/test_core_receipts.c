@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "authd/core/receipts.h"
 #include "lib/wire/receipt.h"
 #include "tests/helpers/fake_store.h"
 
@@ -273,6 +274,60 @@ one_gateway_cannot_fill_the_queue(void **state)
 	assert_int_equal(await(&o, 1), 1);
 }
 
+/*
+ * It came just before somebody began to wait, and is not written yet: neither
+ * the store nor what comes next would tell of it.
+ */
+static void
+who_begins_to_wait_hears_what_is_queued(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->gateway);
+	struct receipt r = at("i", core_tenant_position(f->tenant));
+	struct told t = {0}, woken = {0};
+	uint64_t pos = take_out(f, "A7");
+	struct receipt_watch *w;
+
+	atomic_store(&held, 0);
+	atomic_store(&let_go, 0);
+	assert_int_equal(core_receipt_take(&call, &r, on_held, &t), ERR_OK);
+	while (!atomic_load(&held))
+		continue;
+	r = at("i", pos);
+	assert_int_equal(core_receipt_take(&call, &r, on_done, &t), ERR_OK);
+	w = look(f, pos);
+	assert_int_equal(core_watch_complete(w), 0);
+	assert_int_equal(core_watch_wait(f->core, w, LIMIT * 1000, on_wake,
+	    &woken), ERR_OK);
+	assert_int_equal(core_watch_complete(w), 1);
+	atomic_store(&let_go, 1);
+	assert_int_equal(await(&woken, 1), 1);
+	assert_int_equal(await(&t, 2), 1);
+	core_watch_free(&w);
+}
+
+/* Gathered while they keep coming, but nobody is kept for long. */
+static void
+a_queue_is_written_at_a_pause_or_when_full_and_soon_in_any_case(void **state)
+{
+	struct post first = {.arrived_us = 1000000}, last = first;
+	struct receipts rs = {.first = &first, .last = &first, .nposts = 1};
+
+	(void)state;
+	assert_in_range(receipts_due_us(&rs) - first.arrived_us, 1, 5000);
+	rs.last = &last;
+	rs.nposts = 2;
+	last.arrived_us += 4000;
+	assert_true(receipts_due_us(&rs) > last.arrived_us);
+	last.arrived_us += 1000000;
+	assert_in_range(receipts_due_us(&rs) - first.arrived_us, 1, 50000);
+	rs.nposts = RECEIPT_BATCH_MAX;
+	assert_true(receipts_due_us(&rs) <= first.arrived_us);
+	rs.nposts = 1;
+	rs.stop = 1;
+	assert_true(receipts_due_us(&rs) <= first.arrived_us);
+}
+
 static void
 every_instance_heard_of_lately_has_to_say_it(void **state)
 {
@@ -416,6 +471,9 @@ main(void)
 	    CASE(a_position_beyond_the_head_is_refused_and_recorded),
 	    CASE(a_made_up_position_is_waited_for_by_nobody),
 	    CASE(one_gateway_cannot_fill_the_queue),
+	    CASE(who_begins_to_wait_hears_what_is_queued),
+	    cmocka_unit_test(
+		a_queue_is_written_at_a_pause_or_when_full_and_soon_in_any_case),
 	    CASE(every_instance_heard_of_lately_has_to_say_it),
 	    CASE(few_may_wait_at_a_time_and_a_stop_wakes_them),
 	    CASE(metrics_know_who_is_behind),

@@ -1,4 +1,4 @@
--- Fealty, schema version 4: how receipts are stored. Run as fealty_owner, in
+-- Fealty, schema version 5: how receipts are stored. Run as fealty_owner, in
 -- one transaction, by authd. No new table.
 SET LOCAL search_path = fealty, pg_catalog;
 
@@ -15,4 +15,4 @@ ALTER TABLE receipt
 -- Each row is updated with each receipt: room for that in its own page.
 ALTER TABLE gateway_instance SET (fillfactor = 50);
 
-INSERT INTO schema_version (version) VALUES (4);
+INSERT INTO schema_version (version) VALUES (5);
