@@ -308,7 +308,7 @@ who_begins_to_wait_hears_what_is_queued(void **state)
 
 /* Gathered while they keep coming, but nobody is kept for long. */
 static void
-a_queue_is_written_at_a_pause_or_when_full_and_soon_in_any_case(void **state)
+a_queue_is_written_at_a_pause_or_when_full_and_never_late(void **state)
 {
 	struct post first = {.arrived_us = 1000000}, last = first;
 	struct receipts rs = {.first = &first, .last = &first, .nposts = 1};
@@ -473,7 +473,7 @@ main(void)
 	    CASE(one_gateway_cannot_fill_the_queue),
 	    CASE(who_begins_to_wait_hears_what_is_queued),
 	    cmocka_unit_test(
-		a_queue_is_written_at_a_pause_or_when_full_and_soon_in_any_case),
+		a_queue_is_written_at_a_pause_or_when_full_and_never_late),
 	    CASE(every_instance_heard_of_lately_has_to_say_it),
 	    CASE(few_may_wait_at_a_time_and_a_stop_wakes_them),
 	    CASE(metrics_know_who_is_behind),
