@@ -87,6 +87,14 @@ blocked(const struct model *m, const struct minted *t, uint64_t at)
 	return 0;
 }
 
+/* By what the token says, or by the clock: whoever had it in hands before the
+ * event was asked for cannot have one that is newer. */
+static int
+is_older(const struct minted *t, const struct told *e)
+{
+	return t->pos < e->pos || t->got < e->sent;
+}
+
 int
 model_dead(const struct model *m, const struct minted *t, uint64_t at)
 {
@@ -94,7 +102,7 @@ model_dead(const struct model *m, const struct minted *t, uint64_t at)
 
 	if (key_dead(m, t, at) || blocked(m, t, at))
 		return 1;
-	for (i = m->n; i-- > 0 && m->events[i].pos > t->pos;)
+	for (i = m->n; i-- > 0 && is_older(t, &m->events[i]);)
 		if (m->events[i].pos <= at && m->events[i].effect != T_LIFT &&
 		    model_names(&m->events[i], t))
 			return 1;

@@ -239,6 +239,27 @@ receipts_are_shown_later(void **state)
 	assert_int_equal(2, CTL_STATUS(&w, "receipts", "five"));
 }
 
+/* The event of a token or caller names no device whose peers one could know:
+ * also "other" has to say it, which has no device of this order. */
+static void
+what_names_no_device_is_expected_of_every_gateway(void **state)
+{
+	static const char *const what[] = {"token:dGhlIGp0aSBvZiBhIHRva2Vu",
+	    "caller:eve"};
+	char path[ROOM];
+	size_t i;
+
+	(void)state;
+	CTL(&w, "caller", "create", "eve", "--role", "auditor",
+	    "--credential-out", world_file(&w, "eve", path));
+	for (i = 0; i < COUNT(what); i++) {
+		assert_int_equal(3, CTL_STATUS(&w, "revoke", what[i],
+		    "--wait", "2s"));
+		assert_true(world_says(&w, "enforced at 8 of 9 gateways"));
+		assert_true(world_says(&w, "lagging: other"));
+	}
+}
+
 static void
 a_silent_gateway_is_named_with_the_time_since_it_was_heard(void **state)
 {
@@ -422,6 +443,8 @@ main(void)
 	    cmocka_unit_test(gateways_of_the_library_say_it),
 	    cmocka_unit_test(all_gateways_have_said_it_with_the_slowest),
 	    cmocka_unit_test(receipts_are_shown_later),
+	    cmocka_unit_test(
+		what_names_no_device_is_expected_of_every_gateway),
 	    cmocka_unit_test(
 		a_silent_gateway_is_named_with_the_time_since_it_was_heard),
 	    cmocka_unit_test(many_who_wait_hold_up_nobody),
