@@ -16,11 +16,17 @@ static const struct target_ops *const kinds[] = {
 #ifdef HAVE_P11
     &target_pkcs11,
 #endif
+#ifdef HAVE_TPM
+    &target_tpm2,
+#endif
 };
 
 static const struct target_absent absent[] = {
 #ifndef HAVE_P11
     {"pkcs11", "p11-kit"},
+#endif
+#ifndef HAVE_TPM
+    {"tpm2", "tpm2-tss"},
 #endif
     {NULL, NULL},
 };

@@ -59,6 +59,7 @@ extern const struct target_ops target_exec;
 extern const struct target_ops target_image;
 extern const struct target_ops target_serial;
 extern const struct target_ops target_pkcs11; /* if built */
+extern const struct target_ops target_tpm2;   /* if built */
 
 /* ERR_REQUEST for an unknown kind. */
 enum err target_open(const char *spec, struct target **out,
