@@ -176,6 +176,7 @@ enum err
 tpm_put(struct tpm *t, const struct key32 *k, int replace, struct detail *d)
 {
 	ESYS_TR there;
+	int again = 0;
 	enum err e;
 
 	if ((e = find(t, &there, d)) != ERR_OK)
@@ -183,10 +184,11 @@ tpm_put(struct tpm *t, const struct key32 *k, int replace, struct detail *d)
 	if (there == ESYS_TR_NONE)
 		return persist(t, k, d);
 	e = is_it(t, there, k, replace ? NULL : d);
-	if (e != ERR_EXISTS || !replace) {
-		(void)Esys_TR_Close(t->esys, &there);
-		return e;
+	if (e == ERR_EXISTS && replace) {
+		e = evict(t, there, d);
+		again = e == ERR_OK;
 	}
-	e = evict(t, there, d);
-	return e == ERR_OK ? persist(t, k, d) : e;
+	/* the library goes on knowing the name of what was there, otherwise */
+	(void)Esys_TR_Close(t->esys, &there);
+	return again ? persist(t, k, d) : e;
 }
