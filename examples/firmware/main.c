@@ -47,15 +47,20 @@ static int
 port_random(void *ctx, uint8_t *out, size_t len)
 {
 	static const struct fealty_device_port hmac = {sha256_hmac, NULL, NULL};
-	uint8_t drawn[FEALTY_KEY_LEN], count[8];
+	uint8_t drawn[FEALTY_KEY_LEN], count[8], letters[16];
+	unsigned i;
 
 	(void)ctx;
 	if (serial.len == 0 || board_starts() == 0 || len > sizeof(drawn) ||
 	    draws == UINT32_MAX)
 		return -1;
 	(void)put32(put32(count, board_starts()), ++draws);
-	if (fealty_derive(&hmac, &serial.record, "board-random", count,
-			  sizeof(count), drawn) != FEALTY_OK)
+	/* a context holds no zero octet */
+	for (i = 0; i < sizeof(letters); i++)
+		letters[i] = (uint8_t)('A' + (count[i / 2] >> (i % 2 * 4) &
+					      15));
+	if (fealty_derive(&hmac, &serial.record, "board-random", letters,
+			  sizeof(letters), drawn) != FEALTY_OK)
 		return -1;
 	memcpy(out, drawn, len);
 	fealty_wipe(drawn, sizeof(drawn));
