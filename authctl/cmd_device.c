@@ -20,6 +20,8 @@ static const struct column whole[] = {
     {"state", "state"},
     {"proof", "proof"},
     {"epoch", "epoch"},
+    {"pending epoch", "pending_epoch"},
+    {"possible clone", "possible_clone"},
     {"serial", "serial"},
     {"order", "order"},
     {"model", "model"},

@@ -14,6 +14,8 @@ static const struct column device_columns[] = {
     {"number", "number"},
     {"state", "state"},
     {"epoch", "epoch"},
+    {"pending epoch", "pending_epoch"},
+    {"possible clone", "possible_clone"},
     {"serial", "serial"},
     {"order", "order"},
     {"model", "model"},

@@ -32,6 +32,7 @@ static const struct column whole[] = {
     {"serial pattern", "serial_pattern"},
     {"device_id", "device_id_template"},
     {"scope", "scope"},
+    {"policy", "policy"},
     {"derived", "derived"},
     {"created", "created_at"},
 };
@@ -77,7 +78,9 @@ order_body(const struct args *a, const char *expires)
 		bad |= json_object_set_new(o, "scope", json_string(a->scope));
 	bad |= json_object_set_new(o, "policy",
 	    json_pack(
-		"{s:s, s:s}", "reburn", a->reburn, "min_proof", a->min_proof));
+		"{s:s, s:s, s:b, s:s}", "reburn", a->reburn, "min_proof",
+		a->min_proof, "rotate_on_first_contact", a->rotate_first,
+		"possible_clone", a->on_clone));
 	if (bad != 0) {
 		json_decref(o);
 		return NULL;
@@ -190,6 +193,12 @@ static const struct opt create_options[] = {
 	"until-confirmed"},
     {"min-proof", 0, OPT_STRING, "PROOF", "medium, device or device-made",
 	O(min_proof), 0, "medium"},
+    {"rotate-first", 0, OPT_FLAG, NULL,
+	"a device gets nothing before it has rotated the key burned into it",
+	O(rotate_first), 0, NULL},
+    {"on-clone", 0, OPT_STRING, "POLICY",
+	"when a dead key is used: report, or suspend the device too",
+	O(on_clone), 0, "report"},
     {"derived", 0, OPT_FLAG, NULL,
 	"derive root keys from the model's master key", O(derived), 0, NULL},
     OPTIONS_END,

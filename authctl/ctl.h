@@ -24,14 +24,14 @@ struct args {
 	/* of single commands */
 	const char *model, *expires, *stations, *peers;
 	const char *serial_pattern, *id_template, *scope;
-	const char *reburn, *min_proof;
+	const char *reburn, *min_proof, *on_clone;
 	const char *role, *audiences, *credential_out;
 	const char *enrolment_out, *urls;
 	const char *reason, *effect, *expect, *as;
 	const char *heartbeat, *events;
 	const char *state, *order, *prefix;
 	uint64_t quantity, group, after, limit, wait_ms;
-	int derived, retired;
+	int derived, retired, rotate_first;
 	/* what is no option */
 	const char *pos[POSITIONALS_MAX];
 	int npos;

@@ -73,6 +73,29 @@ add_scalar(struct buf *b, const json_t *v)
 	}
 }
 
+/* "name value, name value" */
+static enum err
+add_object(struct buf *b, const json_t *v)
+{
+	json_t *o = (json_t *)(uintptr_t)v, *value;
+	enum err e = ERR_OK;
+	const char *name, *sep = "";
+
+	json_object_foreach(o, name, value)
+	{
+		if (e == ERR_OK)
+			e = buf_str(b, sep);
+		if (e == ERR_OK)
+			e = add_clean(b, name);
+		if (e == ERR_OK)
+			e = buf_str(b, " ");
+		if (e == ERR_OK)
+			e = add_scalar(b, value);
+		sep = ", ";
+	}
+	return e;
+}
+
 static enum err
 add_cell(struct buf *b, const json_t *v)
 {
@@ -81,6 +104,8 @@ add_cell(struct buf *b, const json_t *v)
 
 	if (v == NULL)
 		return buf_str(b, "-");
+	if (json_is_object(v))
+		return add_object(b, v);
 	if (!json_is_array(v))
 		return add_scalar(b, v);
 	if (json_array_size(v) == 0)

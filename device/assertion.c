@@ -1,74 +1,17 @@
 #include <string.h>
 
-#include "fealty/device.h"
-
-/*
- * The JWS is written straight into the caller's buffer: characters of JSON
- * go in, base64url comes out, three octets at a time.
- */
-struct writer {
-	char *out;
-	size_t size; /* room for characters, the NUL not counted */
-	size_t len;
-	uint32_t bits; /* octets not yet written, nbits of them */
-	unsigned nbits;
-	int full;
-};
-
-static void
-put_char(struct writer *w, char ch)
-{
-	if (w->len >= w->size) {
-		w->full = 1;
-		return;
-	}
-	w->out[w->len++] = ch;
-}
-
-static void
-put_sextet(struct writer *w, uint32_t v)
-{
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "abcdefghijklmnopqrstuvwxyz0123456789-_";
-
-	put_char(w, set[v & 63]);
-}
-
-static void
-put_octets(struct writer *w, const void *p, size_t len)
-{
-	const uint8_t *o = p;
-
-	for (; len > 0; len--) {
-		w->bits = w->bits << 8 | *o++;
-		w->nbits += 8;
-		while (w->nbits >= 6) {
-			w->nbits -= 6;
-			put_sextet(w, w->bits >> w->nbits);
-		}
-	}
-}
-
-/* The end of one base64url text; what is left over is padded with zeros. */
-static void
-put_end(struct writer *w)
-{
-	if (w->nbits > 0)
-		put_sextet(w, w->bits << (6 - w->nbits));
-	w->bits = 0;
-	w->nbits = 0;
-}
+#include "writer.h"
 
 static void
 put_str(struct writer *w, const char *s)
 {
-	put_octets(w, s, strlen(s));
+	fealty_put_octets(w, s, strlen(s));
 }
 
 static void
 put_text(struct writer *w, const struct fealty_text *t)
 {
-	put_octets(w, t->p, t->len);
+	fealty_put_octets(w, t->p, t->len);
 }
 
 /*
@@ -99,7 +42,7 @@ put_number(struct writer *w, uint64_t v)
 		*--at = (char)('0' + (v - q * 10));
 		v = q;
 	} while (v > 0);
-	put_octets(w, at, (size_t)(digits + sizeof(digits) - at));
+	fealty_put_octets(w, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 /* Printable, and nothing that JSON would have to escape. */
@@ -137,7 +80,7 @@ put_header(struct writer *w, const struct fealty_peer *authority, int own)
 	put_str(w, ",\"typ\":\"JWT\",\"kid\":\"");
 	put_text(w, &authority->identity);
 	put_str(w, "\"}");
-	put_end(w);
+	fealty_put_end(w);
 }
 
 /* jti: 32 characters 'A' to 'P', of 16 random octets. */
@@ -149,7 +92,7 @@ put_jti(struct writer *w, const uint8_t rnd[16])
 
 	for (i = 0; i < sizeof(hex); i++)
 		hex[i] = (char)('A' + (rnd[i / 2] >> (i % 2 * 4) & 15));
-	put_octets(w, hex, sizeof(hex));
+	fealty_put_octets(w, hex, sizeof(hex));
 }
 
 static void
@@ -175,15 +118,15 @@ put_claims(struct writer *w, const struct fealty_record *r,
 		put_number(w, (uint64_t)a->now + a->life);
 		put_str(w, "}");
 	}
-	put_end(w);
+	fealty_put_end(w);
 }
 
 static void
 put_signature(struct writer *w, const uint8_t *sig, size_t len)
 {
-	put_char(w, '.');
-	put_octets(w, sig, len);
-	put_end(w);
+	fealty_put_char(w, '.');
+	fealty_put_octets(w, sig, len);
+	fealty_put_end(w);
 }
 
 static enum fealty_status
@@ -240,7 +183,7 @@ fealty_assertion(const struct fealty_device_port *port,
 	if (port->random(port->ctx, rnd, sizeof(rnd)) != 0)
 		return FEALTY_E_PORT;
 	put_header(&w, authority, a->own != NULL);
-	put_char(&w, '.');
+	fealty_put_char(&w, '.');
 	put_claims(&w, r, a, rnd);
 	if (w.full)
 		s = FEALTY_E_SPACE;

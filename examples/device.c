@@ -21,7 +21,7 @@
 struct options {
 	const char *record, *audience, *token, *at, *nonce, *scope;
 	enum fealty_tls tls;
-	bool hold;
+	bool hold, store_only;
 };
 static unsigned char octets[FEALTY_RECORD_MAX];
 
@@ -215,6 +215,12 @@ cmd_assertion(const struct fealty_record *r, const struct options *o)
 	return (DONE);
 }
 
+static int
+cmd_rotate(const struct fealty_record *r, const struct options *o)
+{
+	return (rotate(r, o->record, o->at, o->tls, !o->store_only));
+}
+
 static const struct command {
 	const char *name;
 	int (*run)(const struct fealty_record *, const struct options *);
@@ -226,6 +232,8 @@ static const struct command {
 	{"assertion", cmd_assertion, "print a client assertion [--nonce N]"},
 	{"status", cmd_status, "ask the authority for this device's state"},
 	{"peers", cmd_peers, "ask the authority for this device's peers"},
+	{"rotate", cmd_rotate, "change the key, and the record with it"
+	    " [--store-only: as FILE.next, not used yet]"},
 };
 
 static int
@@ -248,6 +256,7 @@ static const struct option long_options[] = {
 	{"token", required_argument, NULL, 'T'},
 	{"nonce", required_argument, NULL, 'n'},
 	{"hold", no_argument, NULL, 'H'},
+	{"store-only", no_argument, NULL, 'S'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -267,6 +276,7 @@ read_options(int argc, char **argv, struct options *o)
 		case 'T': o->token = optarg; break;
 		case 'n': o->nonce = optarg; break;
 		case 'H': o->hold = true; break;
+		case 'S': o->store_only = true; break;
 		case 't':
 			if (strcmp(optarg, "1.2") != 0 &&
 			    strcmp(optarg, "1.3") != 0)

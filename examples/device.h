@@ -36,5 +36,14 @@ int link_read(struct link *l, char *out, size_t size);
  */
 int link_http(struct link *l, const char *path, const char *form, char *out,
     size_t size);
+/* The same with a body of type (NULL: none); the length to *len. */
+struct ask {
+	const char *path, *type, *body;
+};
+int link_ask(struct link *l, const struct ask *a, char *out, size_t size,
+    size_t *len);
+/* Rotates the key of the record at path (examples/device_rotate.c). */
+int rotate(const struct fealty_record *r, const char *path, const char *at,
+    enum fealty_tls tls, int use);
 
 #endif

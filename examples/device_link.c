@@ -248,29 +248,19 @@ content_length(const char *head, const char *end)
 	    : -1);
 }
 
-int
-link_http(struct link *l, const char *path, const char *form, char *out,
-    size_t size)
+/* The whole answer into text; where its body begins, or NULL. */
+static char *
+answer(struct link *l, char *text, size_t size, size_t *end)
 {
-	char text[65536], *body = NULL;
+	char *body = NULL;
 	long len = -1;
 	size_t got = 0;
-	int n, status;
+	int n;
 
-	n = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: authority"
-	    "\r\nConnection: close\r\n", form != NULL ? "POST" : "GET", path);
-	if (form != NULL)
-		n += snprintf(text + n, sizeof(text) - (size_t)n,
-		    "Content-Type: application/x-www-form-urlencoded\r\n"
-		    "Content-Length: %zu\r\n\r\n%s", strlen(form), form);
-	else
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\n");
-	if ((size_t)n >= sizeof(text) || link_write(l, text, (size_t)n) != 0)
-		return (-1);
 	text[0] = '\0';
-	while (got < sizeof(text) - 1 && (body == NULL || len < 0 ||
+	while (got < size - 1 && (body == NULL || len < 0 ||
 	    (long)(got - (size_t)(body - text)) < len)) {
-		if ((n = link_read(l, text + got, sizeof(text) - got)) <= 0)
+		if ((n = link_read(l, text + got, size - got)) <= 0)
 			break;
 		got += (size_t)n;
 		if (body == NULL && (body = strstr(text, "\r\n\r\n")) != NULL) {
@@ -278,11 +268,48 @@ link_http(struct link *l, const char *path, const char *form, char *out,
 			len = content_length(text, body);
 		}
 	}
-	/* "HTTP/1.1 200 …" */
-	if (body == NULL || strncmp(text, "HTTP/1.", 7) != 0 || text[8] != ' ')
+	*end = got;
+	return (body);
+}
+
+int
+link_ask(struct link *l, const struct ask *a, char *out, size_t size,
+    size_t *len)
+{
+	char text[65536], *body;
+	size_t end;
+	int n, status = -1;
+
+	n = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: authority"
+	    "\r\nConnection: close\r\n", a->body != NULL ? "POST" : "GET",
+	    a->path);
+	if (a->body != NULL)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+		    "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+		    a->type, strlen(a->body), a->body);
+	else
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\n");
+	if ((size_t)n >= sizeof(text) || link_write(l, text, (size_t)n) != 0)
 		return (-1);
-	status = (int)strtol(text + 9, NULL, 10);
-	snprintf(out, size, "%s", body);
+	body = answer(l, text, sizeof(text), &end);
+	/* "HTTP/1.1 200 …" */
+	if (body != NULL && strncmp(text, "HTTP/1.", 7) == 0 &&
+	    text[8] == ' ' && (end -= (size_t)(body - text)) < size) {
+		status = (int)strtol(text + 9, NULL, 10);
+		memcpy(out, body, end);
+		out[end] = '\0';
+		*len = end;
+	}
 	OPENSSL_cleanse(text, sizeof(text));
 	return (status);
+}
+
+int
+link_http(struct link *l, const char *path, const char *form, char *out,
+    size_t size)
+{
+	const struct ask a = {path, "application/x-www-form-urlencoded", form};
+	size_t len;
+
+	return (link_ask(l, &a, out, size, &len));
 }

@@ -252,6 +252,48 @@ gw_cache_known(struct gw_cache *c, uint64_t dn, struct gw_psk *out)
 	return (hit);
 }
 
+/* Entries of that device and epoch; under the lock. */
+static struct entry *
+of_epoch(struct entry *e, uint64_t dn, uint32_t epoch)
+{
+	while (e != NULL && (e->psk.answer.dn != dn ||
+	    e->psk.answer.epoch != epoch || e->psk.err != ERR_OK))
+		e = e->chain;
+	return (e);
+}
+
+int
+gw_cache_pending(struct gw_cache *c, uint64_t dn, uint32_t epoch,
+    char identity[PSKID_LEN + 1])
+{
+	struct shard *s = shard_of(c, dn);
+	struct entry *e;
+	int hit;
+
+	pthread_mutex_lock(&s->lock);
+	e = of_epoch(*bucket_of(c, dn), dn, epoch);
+	hit = e != NULL && e->psk.answer.pending;
+	if (hit)
+		memcpy(identity, e->psk.identity, sizeof(e->psk.identity));
+	pthread_mutex_unlock(&s->lock);
+	return (hit);
+}
+
+void
+gw_cache_used(struct gw_cache *c, uint64_t dn, uint32_t epoch)
+{
+	struct shard *s = shard_of(c, dn);
+	struct entry *e;
+
+	pthread_mutex_lock(&s->lock);
+	e = *bucket_of(c, dn);
+	while ((e = of_epoch(e, dn, epoch)) != NULL) {
+		e->psk.answer.pending = 0;
+		e = e->chain;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 void
 gw_cache_free(struct gw_cache **c)
 {

@@ -277,6 +277,7 @@ feed_thread(void *gateway)
 		started = gw_tick();
 		round_once(g);
 		retry_what_is_missing(g);
+		gw_used_kick(g);
 		pause_until(g, started);
 		gw_end_stale(g);
 	}

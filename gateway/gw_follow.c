@@ -291,6 +291,7 @@ follow_thread(void *gateway)
 	g->in_touch = true; /* so that a failure at the start is told */
 	while (!gw_stopping(g)) {
 		chores_start_due(g);
+		gw_used_kick(g);
 		step(g);
 		expire(g);
 		gw_end_stale(g);

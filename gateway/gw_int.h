@@ -19,8 +19,8 @@
 
 /*
  * The inside of libfealty-gateway. Each module has its own lock and holds no
- * other meanwhile, but for fetches over the pool's. No lock is held across
- * a request or a call into the host.
+ * other meanwhile, but for fetches and first uses over the pool's. No lock is
+ * held across a request or a call into the host.
  *
  * The order of a revocation: the set first, then caches and sessions. What
  * enters a cache or registers is judged by the set under the lock that the
@@ -82,6 +82,12 @@ void gw_cache_purge(struct gw_cache *c, const struct revset *set,
 void gw_cache_clear(struct gw_cache *c);
 /* 1 and the identity and name of a device that has a key here, or 0. */
 int gw_cache_known(struct gw_cache *c, uint64_t dn, struct gw_psk *out);
+
+/* 1 and an identity of that epoch whose first use is to be told, or 0. */
+int gw_cache_pending(struct gw_cache *c, uint64_t dn, uint32_t epoch,
+    char identity[PSKID_LEN + 1]);
+/* It has been told. */
+void gw_cache_used(struct gw_cache *c, uint64_t dn, uint32_t epoch);
 
 /* ---- why a device is blocked, as the authority said (gw_why.c) ---- */
 struct gw_why;
@@ -201,6 +207,19 @@ void receipts_note(struct receipts *r, uint64_t pos, uint32_t closed,
     int64_t took_us);
 /* From now on receipts speak of sessions. */
 void receipts_have_sessions(struct receipts *r);
+
+/* ---- first uses of a new key (gw_used.c) ---- */
+struct gw_used;
+enum err gw_used_new(struct fealty_gateway *g, struct gw_used **out)
+    MUST_CHECK;
+void gw_used_free(struct gw_used **u);
+/* A handshake under a pending epoch is complete: to be told. */
+void gw_used_note(struct fealty_gateway *g, const char *identity,
+    uint64_t dn, uint32_t epoch);
+/* Likewise a session, if its epoch is pending. */
+void gw_used_peer(struct fealty_gateway *g, const struct fealty_device *peer);
+/* Now and then: what could not be told is tried again. */
+void gw_used_kick(struct fealty_gateway *g);
 
 /* ---- a handshake (gw_conn.c, gw_tls.c) ---- */
 enum conn_work { WORK_NONE, WORK_UNDER_WAY, WORK_RETURNED };
@@ -400,6 +419,7 @@ struct fealty_gateway {
 	struct gw_rate *rate;
 	struct gw_ident *ident;
 	struct gw_sessions *sessions;
+	struct gw_used *used;
 	struct loop *loop;
 	pthread_mutex_t work_lock;
 

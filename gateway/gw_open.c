@@ -144,6 +144,7 @@ make_parts(struct fealty_gateway *g, const struct fealty_options *o)
 	    &g->cache)) != ERR_OK ||
 	    (e = token_cache_new(or_default(o->max_tokens, 4096),
 	    sizeof(struct gw_seen), &g->tokens)) != ERR_OK ||
+	    (e = gw_used_new(g, &g->used)) != ERR_OK ||
 	    (e = gw_sessions_new(or_default(o->max_sessions, 65536),
 	    &g->sessions)) != ERR_OK)
 		return (e);
@@ -343,6 +344,7 @@ gateway_unref(struct fealty_gateway *g)
 	loop_free(&g->loop);
 	pool_free(&g->pool);
 	gw_sessions_free(&g->sessions);
+	gw_used_free(&g->used);
 	gw_cache_free(&g->cache);
 	token_cache_free(&g->tokens);
 	jwks_free(&g->jwks);

@@ -218,6 +218,8 @@ fealty_session_register(struct fealty_gateway *g,
 		e = gw_why_get(g->why, peer->device_number, decision->event,
 		    e, name);
 	}
+	else
+		gw_used_peer(g, peer);
 	decision->stale = e == ERR_OK && fresh.stale;
 	gw_refuse(decision, e, NULL);
 	return (se);

@@ -134,6 +134,9 @@ settle(struct conn *c)
 	gw_claim(&peer, &cl);
 	if ((e = gw_judge(c->g, &cl, &c->event)) != ERR_OK)
 		return (refused(c, e, NULL));
+	if (c->psk.answer.pending)
+		gw_used_note(c->g, c->identity, peer.device_number,
+		    peer.epoch);
 	log_handshake(c, true, ERR_OK, NULL);
 	return (FEALTY_STEP_DONE);
 }

@@ -68,6 +68,16 @@ mark_of(const struct core_call *call, const struct device_entry *d,
 	return ERR_OK;
 }
 
+/* Signed under a key that is dead: that is told, and stays refused. */
+static enum err
+dead_epoch(struct core_call *call, const struct pskid *id)
+{
+	enum err e;
+
+	e = epoch_used(call, id, "an assertion", NULL);
+	return e == ERR_OK || e == ERR_IDENTITY ? ERR_EPOCH_DEAD : e;
+}
+
 /* All but the one use: whose it is, and that it may have what it asks. */
 static enum err
 examine(struct core_call *call, const char *jwt, size_t len,
@@ -94,10 +104,12 @@ examine(struct core_call *call, const char *jwt, size_t len,
 		return e;
 	/* It has proven itself: from here on refusals are explained. */
 	state = device_fit(call->tenant, d, *pos);
+	if (state == ERR_EPOCH_DEAD && !a.by_own)
+		state = dead_epoch(call, &id);
 	/* The set is newer than the row: look again. */
-	if (state == ERR_TOKEN_CUT || state == ERR_DEVICE_BLOCKED)
-		state = device_authenticate(call->core, call->tenant, &id,
-		    call->may_block, d, pos);
+	if (state == ERR_TOKEN_CUT || state == ERR_DEVICE_BLOCKED ||
+	    (state == ERR_OK && d->epoch != d->device.epoch))
+		state = device_admit(call, &id, d, pos);
 	if (state != ERR_OK)
 		return state;
 	e = token_grant(d, req, &grant);

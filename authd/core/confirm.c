@@ -1,10 +1,8 @@
 #include "authd/core/core_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "lib/crypt/kdf.h"
 #include "lib/crypt/proof.h"
 
 struct confirming {
@@ -47,40 +45,9 @@ check_signature(const struct device *dev, const struct confirm *req,
 	enum err e;
 
 	public_point(pub, &point);
-	e = proof_message("burn", dev->device_id, dev->epoch, req->challenge,
+	e = proof_message("burn", dev->device_id, req->epoch, req->challenge,
 	    CHALLENGE_LEN, &m);
 	return e == ERR_OK ? proof_check(&point, &m, req->answer) : e;
-}
-
-static enum err
-check_mac(struct txn *tx, const struct device *dev,
-    const struct confirm *req)
-{
-	struct device_key_row *row = calloc(1, sizeof(*row));
-	struct model_row *model = calloc(1, sizeof(*model));
-	unsigned char want[32] = {0};
-	struct key32 k = {{0}};
-	enum err e;
-
-	e = row == NULL || model == NULL ? ERR_NOMEM :
-	    store_device_key_get(tx->st, dev->dn, dev->epoch, row);
-	if (e == ERR_OK && row->data_key == 0)
-		e = store_model_get(tx->st, dev->model, model);
-	if (e == ERR_NOT_FOUND)
-		e = ERR_INTERNAL;
-	if (e == ERR_OK)
-		e = device_root(tx->call->core, tx->st,
-		    tx->call->tenant->name, dev, row, model, &k);
-	if (e == ERR_OK)
-		e = kdf_proof(&k, dev->device_id, dev->epoch, "burn",
-		    req->challenge, CHALLENGE_LEN, want);
-	if (e == ERR_OK && !ct_equal(want, req->answer, sizeof(want)))
-		e = ERR_PROOF;
-	key32_wipe(&k);
-	wipe(want, sizeof(want));
-	free(row);
-	free(model);
-	return e;
 }
 
 /*
@@ -93,7 +60,7 @@ may_confirm(struct txn *tx, const struct confirming *c)
 {
 	const struct device *dev = &c->device;
 	struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    dev->epoch, tx->call->caller->number, 0};
+	    c->req->epoch, tx->call->caller->number, 0};
 	struct device_key_row row;
 	uint64_t station = 0;
 	enum err e;
@@ -106,11 +73,15 @@ may_confirm(struct txn *tx, const struct confirming *c)
 		return e;
 	if (station != tx->call->caller->number)
 		return ERR_STATION;
-	if (c->req->epoch != dev->epoch)
+	/* Repeated, it may be of a key that the device has left since. */
+	if (c->req->epoch != dev->epoch && (dev->state != DEV_ACTIVE ||
+	    c->req->epoch > dev->epoch))
 		return ERR_WRONG_STATE;
-	e = store_device_key_get(tx->st, dev->dn, dev->epoch, &row);
+	e = store_device_key_get(tx->st, dev->dn, c->req->epoch, &row);
+	if (e == ERR_NOT_FOUND || (e == ERR_OK && row.released == 0))
+		return ERR_WRONG_STATE;
 	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+		return e;
 	about.release = row.released;
 	return challenge_check(tx->call->core, &about, c->req->challenge);
 }
@@ -151,7 +122,7 @@ confirm_txn(struct txn *tx)
 		e = proof_fits(tx, &o, c, &pub);
 	if (e == ERR_OK)
 		e = pub.there ? check_signature(dev, c->req, &pub) :
-		    check_mac(tx, dev, c->req);
+		    device_proof(tx, dev, "burn", c->req);
 	if (e != ERR_OK || dev->state == DEV_ACTIVE)
 		return e; /* a repeated confirmation changes nothing */
 	dev->state = DEV_ACTIVE;

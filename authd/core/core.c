@@ -258,6 +258,8 @@ core_figures(const struct core *c, struct core_figures *out)
 	out->introspections_from_cache =
 	    atomic_load(&c->introspections_cached);
 	out->psk_resolved = atomic_load(&c->psk_resolved);
+	out->rotations = atomic_load(&c->rotations);
+	out->possible_clones = atomic_load(&c->possible_clones);
 	out->devices_cached = device_cache_count(c->devices);
 	out->events_applied = atomic_load(&c->follower.events);
 	for (i = 0; i < TENANT_BUCKETS; i++) {

@@ -158,10 +158,13 @@ enum err core_token_revoke(struct core_call *call, const char *identity,
  * is suspended or revoked gets its handshake, and no more: each request then
  * tells it why. On any error
  * the listener uses core_decoy instead, so that a stranger learns nothing,
- * and logs the reason. tls is 12 or 13.
+ * and logs the reason. tls is 12 or 13. *news 1: core_listener_used is to be
+ * called once the handshake is complete; it may take a moment too.
  */
 enum err core_listener_psk(struct core *c, const char *identity, size_t len,
-    int tls, struct key32 *out) MUST_CHECK;
+    int tls, struct key32 *out, int *news) MUST_CHECK;
+void core_listener_used(struct core *c, const char *identity,
+    const char *request_id);
 void core_decoy(struct core *c, const char *identity, size_t len,
     struct key32 *out);
 /* The tenant an authority identity belongs to; NULL when it opens not. */
@@ -171,6 +174,23 @@ enum err core_device_self(struct core_call *call, const char *identity,
     struct device *out, uint64_t *pos) MUST_CHECK;
 enum err core_device_peers(struct core_call *call, const char *identity,
     struct peer *peers, uint32_t *n) MUST_CHECK; /* RECORD_PEERS_MAX */
+
+/* ---- rotation: docs/rotation.md ---- */
+/*
+ * The record of the next epoch, which is pending from then on. The same
+ * request gets the same again; another one gets another epoch, and what was
+ * pending is dead. The caller wipes *out.
+ */
+#define ROTATE_REQUEST_LEN 16
+enum err core_rotate(struct core_call *call, const char *identity,
+    const unsigned char request[ROTATE_REQUEST_LEN], struct record *out)
+    MUST_CHECK;
+/* A challenge for the pending epoch. ERR_WRONG_STATE: there is none. */
+enum err core_rotate_challenge(struct core_call *call, const char *identity,
+    uint32_t *epoch, unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
+/* The answer to it, a first use; again without harm. req->proof is unused. */
+enum err core_rotate_prove(struct core_call *call, const char *identity,
+    const struct confirm *req, struct device *out) MUST_CHECK;
 
 /* ---- registry ---- */
 #define CORE_LIST_MAX 1000
@@ -348,6 +368,12 @@ enum err core_gateway_lags(struct core_call *call, struct gateway_lag *rows,
 /* ---- gateways ---- */
 enum err core_psk_resolve(struct core_call *call,
     const struct psk_request *req, struct psk_answer *out) MUST_CHECK;
+/*
+ * Handshakes completed at a gateway. *known: how many of the identities are
+ * of the audience's devices; what it says of the others is nothing.
+ */
+enum err core_psk_used(struct core_call *call, const struct psk_used *used,
+    uint32_t *known) MUST_CHECK;
 enum err core_identity_keys(struct core_call *call, const char *audience,
     struct identity_keys *out) MUST_CHECK;
 
@@ -374,6 +400,7 @@ struct core_figures {
 	uint64_t tokens_issued, assertions_refused, introspections;
 	uint64_t introspections_from_cache, psk_resolved, devices_cached;
 	uint64_t events_applied, position, revoked_entries;
+	uint64_t rotations, possible_clones;
 };
 void core_figures(const struct core *c, struct core_figures *out);
 

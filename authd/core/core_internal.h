@@ -239,9 +239,11 @@ struct device_entry {
 	uint32_t npeers;
 	uint64_t pos; /* of the snapshot it was read in */
 	int group_blocked, tenant_blocked;
+	int must_rotate; /* a station has had this key; it is to be left */
 	struct key32 tls13, tls12, assertion; /* of "authority" */
 	struct device_public pub;	      /* its own key pair's */
 };
+struct txn;
 struct device_cache;
 enum err device_cache_new(size_t entries, struct device_cache **out)
     MUST_CHECK;
@@ -253,6 +255,8 @@ void device_cache_put(struct device_cache *dc, int64_t now_ms,
     const struct core_tenant *t, const struct device_entry *e);
 void device_cache_apply(struct device_cache *dc, uint32_t tenant,
     const struct event *ev, size_t n);
+void device_cache_forget(struct device_cache *dc, uint32_t tenant,
+    uint64_t dn);
 uint64_t device_cache_count(struct device_cache *dc);
 
 /*
@@ -268,10 +272,35 @@ enum err device_lookup(struct core *c, const struct core_tenant *t,
     uint64_t *pos) MUST_CHECK;
 enum err device_fit(const struct core_tenant *t, const struct device_entry *e,
     uint64_t pos) MUST_CHECK;
+/*
+ * Likewise fit; and where the epoch was pending, this is its first use.
+ */
+enum err device_admit(struct core_call *call, const struct pskid *id,
+    struct device_entry *out, uint64_t *pos) MUST_CHECK;
+/*
+ * Somebody has proven to hold the key of id's epoch. That of a pending one
+ * puts it to use and kills those before it; that of a dead one is a possible
+ * clone. how: where it was seen. audience: the gateway's that says so, NULL
+ * when this authority has seen it itself. ERR_IDENTITY: it may not say that.
+ */
+enum err epoch_used(struct core_call *call, const struct pskid *id,
+    const char *how, const char *audience) MUST_CHECK;
+/* The same within a transaction that holds the device's row. */
+enum err epoch_switch(struct txn *tx, struct device *dev, const char *how)
+    MUST_CHECK;
 /* K. In a transaction of the tenant. */
 enum err device_root(struct core *c, struct store *st, const char *tenant_name,
     const struct device *dev, const struct device_key_row *key,
     const struct model_row *model, struct key32 *out) MUST_CHECK;
+/*
+ * A random K for row's device and epoch, sealed and inserted; keyring_prepare
+ * first. The caller wipes *out.
+ */
+enum err device_key_make(struct core *c, struct store *st, uint32_t tenant,
+    struct device_key_row *row, struct key32 *out) MUST_CHECK;
+/* ERR_PROOF unless the answer is that of req->epoch's key. */
+enum err device_proof(struct txn *tx, const struct device *dev,
+    const char *what, const struct confirm *req) MUST_CHECK;
 
 /* The point that a registered key (there) is. */
 void public_point(const struct device_public *pub, struct es256_public *out);
@@ -311,6 +340,9 @@ struct txn {
  * refusal in one of its own. ERR_WOULD_BLOCK without may_block.
  */
 enum err txn_run(struct txn *tx, enum err (*fn)(struct txn *)) MUST_CHECK;
+/* Likewise for a device, which has no caller: the core has judged it. */
+enum err txn_run_device(struct txn *tx, enum err (*fn)(struct txn *))
+    MUST_CHECK;
 /* Appends an event and remembers its position for the audit row. */
 enum err txn_event(struct txn *tx, struct event *e) MUST_CHECK;
 enum err txn_device_event(struct txn *tx, uint64_t dn,
@@ -385,16 +417,21 @@ enum err token_read(struct core *c, const struct core_tenant *t,
     struct detail *d) MUST_CHECK;
 enum err token_alive(const struct core_tenant *t,
     const struct seen_token *seen, uint64_t *by) MUST_CHECK;
-/* The ration of a device's own revocations. */
+/* The ration of what a device may order itself, and of its alarms. */
 struct ration_slot {
 	uint32_t tenant;
 	uint64_t dn;
 	int64_t window; /* its start, monotonic ms */
-	unsigned tokens, cuts;
+	unsigned tokens, cuts, rotations;
+	uint32_t epoch;
+	int64_t alarm; /* of dn and epoch, monotonic ms; 0: none yet */
 };
 #define RATION_SLOTS 1024
 #define RATION_WINDOW_MS 60000
 #define RATION_TOKENS 4
+#define RATION_ROTATIONS 12
+/* The device's slot, its window begun; under ration_lock. */
+struct ration_slot *ration_slot(struct core *c, const struct pskid *id);
 
 struct core {
 	const struct clock *clock;
@@ -422,6 +459,7 @@ struct core {
 	_Atomic unsigned lookups;
 	_Atomic uint64_t tokens_issued, assertions_refused, introspections;
 	_Atomic uint64_t introspections_cached, psk_resolved;
+	_Atomic uint64_t rotations, possible_clones;
 };
 #define core_count(counter) \
 	atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/crypt/digest.h"
 #include "lib/crypt/kdf.h"
 
 #define FETCHES 3
@@ -49,6 +50,52 @@ public_point(const struct device_public *pub, struct es256_public *out)
 	memcpy(out->y, pub->xy + sizeof(out->x), sizeof(out->y));
 }
 
+enum err
+device_key_make(struct core *c, struct store *st, uint32_t tenant,
+    struct device_key_row *row, struct key32 *out)
+{
+	const struct seal_row where = {"device_key", tenant, row->dn,
+	    row->epoch};
+	enum err e;
+
+	e = random_key32(out);
+	if (e == ERR_OK)
+		e = keyring_seal(c, &where, out, row->sealed,
+		    &row->sealed_len, &row->data_key);
+	return e == ERR_OK ? store_device_key_insert(st, row) : e;
+}
+
+enum err
+device_proof(struct txn *tx, const struct device *dev, const char *what,
+    const struct confirm *req)
+{
+	struct device_key_row *row = calloc(1, sizeof(*row));
+	struct model_row *model = calloc(1, sizeof(*model));
+	unsigned char want[32] = {0};
+	struct key32 k = {{0}};
+	enum err e;
+
+	e = row == NULL || model == NULL ? ERR_NOMEM :
+	    store_device_key_get(tx->st, dev->dn, req->epoch, row);
+	if (e == ERR_OK && row->data_key == 0)
+		e = store_model_get(tx->st, dev->model, model);
+	if (e == ERR_NOT_FOUND)
+		e = ERR_INTERNAL;
+	if (e == ERR_OK)
+		e = device_root(tx->call->core, tx->st,
+		    tx->call->tenant->name, dev, row, model, &k);
+	if (e == ERR_OK)
+		e = kdf_proof(&k, dev->device_id, req->epoch, what,
+		    req->challenge, CHALLENGE_LEN, want);
+	if (e == ERR_OK && !ct_equal(want, req->answer, sizeof(want)))
+		e = ERR_PROOF;
+	key32_wipe(&k);
+	wipe(want, sizeof(want));
+	free(row);
+	free(model);
+	return e;
+}
+
 static enum err
 derive_own(const struct key32 *root, struct device_entry *e)
 {
@@ -85,6 +132,7 @@ take_auth(const struct device_auth *a, struct device_entry *e)
 	    ORDER_PEERS_MAX;
 	memcpy(e->peers, a->peers, sizeof(e->peers));
 	e->pos = a->pos;
+	e->must_rotate = a->rotate_first && a->key.released > 0;
 	e->group_blocked = a->group_blocked;
 	e->tenant_blocked = a->tenant_blocked;
 }
@@ -165,7 +213,7 @@ device_fit(const struct core_tenant *t, const struct device_entry *d,
 	e = device_state_refusal(d->device.state);
 	if (e != ERR_OK)
 		return e;
-	if (d->epoch != d->device.epoch)
+	if (!device_epoch_valid(&d->device, d->epoch))
 		return ERR_EPOCH_DEAD;
 	if (d->tenant_blocked)
 		return ERR_TENANT_BLOCKED;

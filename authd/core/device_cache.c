@@ -268,6 +268,12 @@ drop_device(struct device_cache *dc, uint32_t tenant, uint64_t dn)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void
+device_cache_forget(struct device_cache *dc, uint32_t tenant, uint64_t dn)
+{
+	drop_device(dc, tenant, dn);
+}
+
 /* group 0: the whole tenant. */
 static void
 drop_many(struct device_cache *dc, uint32_t tenant, uint64_t group)

@@ -97,6 +97,26 @@ read_events(struct txn *tx, const struct device *d)
 	return e;
 }
 
+/* At the device listener it may rotate all the same. */
+static enum err
+has_to_rotate(struct txn *tx, const struct device *d, struct explanation *x)
+{
+	struct device_key_row row;
+	struct order o;
+	enum err e;
+
+	if (strcmp(x->audience, AUDIENCE_AUTHORITY) == 0)
+		return ERR_OK;
+	e = store_order_get(tx->st, d->order, &o);
+	if (e != ERR_OK || !o.rotate_first)
+		return e;
+	e = store_device_key_get(tx->st, d->dn,
+	    x->epoch != 0 ? x->epoch : d->epoch, &row);
+	if (e == ERR_OK && row.released > 0)
+		verdict(x, ERR_ROTATION);
+	return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err
 device_txn(struct txn *tx)
 {
@@ -125,9 +145,10 @@ device_txn(struct txn *tx)
 	    why != ERR_GROUP_BLOCKED)
 		return why;
 	verdict(x, why);
-	if (x->epoch != 0 && x->epoch != d->epoch)
+	if (x->epoch != 0 && !device_epoch_valid(d, x->epoch))
 		verdict(x, ERR_EPOCH_DEAD);
-	return read_events(tx, d);
+	e = has_to_rotate(tx, d, x);
+	return e == ERR_OK ? read_events(tx, d) : e;
 }
 
 static enum err

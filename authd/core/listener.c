@@ -54,7 +54,7 @@ listener_lookup(struct core *c, const struct core_tenant *t,
 
 enum err
 core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
-    struct key32 *out)
+    struct key32 *out, int *news)
 {
 	const struct core_tenant *t;
 	struct device_entry d;
@@ -72,8 +72,10 @@ core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
 	e = listener_lookup(c, t, &id, &d);
 	if (e == ERR_OK)
 		e = may_listen(d.device.state);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		*out = tls == 13 ? d.tls13 : d.tls12;
+		*news = d.epoch != d.device.epoch;
+	}
 	wipe(&d, sizeof(d));
 	return e;
 }
@@ -104,8 +106,7 @@ self(struct core_call *call, const char *identity, struct device_entry *d,
 
 	e = identity_open_own(call->core, identity, strlen(identity), &id);
 	if (e == ERR_OK)
-		e = device_authenticate(call->core, call->tenant, &id,
-		    call->may_block, d, pos);
+		e = device_admit(call, &id, d, pos);
 	return e == ERR_IDENTITY ? ERR_CLIENT : e;
 }
 

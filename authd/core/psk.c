@@ -1,5 +1,6 @@
 #include "authd/core/core_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,10 @@ fit_by_rows(const struct resolving *r, struct detail *d)
 	e = device_state_refusal(a->device.state);
 	if (e != ERR_OK)
 		return e;
-	if (a->device.epoch != r->id.epoch)
+	if (!device_epoch_valid(&a->device, r->id.epoch))
 		return ERR_EPOCH_DEAD;
+	if (a->rotate_first && a->key.released > 0)
+		return ERR_ROTATION;
 	if (a->tenant_blocked)
 		return ERR_TENANT_BLOCKED;
 	if (a->group_blocked)
@@ -71,6 +74,7 @@ derive_answer(struct txn *tx, struct resolving *r)
 	a->epoch = r->id.epoch;
 	a->ngroups = dev->ngroups;
 	memcpy(a->groups, dev->groups, sizeof(a->groups));
+	a->pending = r->id.epoch != dev->epoch;
 	a->pos = r->auth->pos;
 	return ERR_OK;
 }
@@ -124,6 +128,47 @@ core_psk_resolve(struct core_call *call, const struct psk_request *req,
 	}
 	wipe(&r.answer, sizeof(r.answer));
 	free(r.auth);
+	return e;
+}
+
+static enum err
+note_used(struct core_call *call, const char *audience, const char *identity)
+{
+	char how[sizeof(((struct audit *)0)->detail) / 2];
+	struct pskid id;
+	enum err e;
+
+	e = identity_open(call->core, call->tenant->number, audience,
+	    identity, strlen(identity), &id);
+	if (e != ERR_OK)
+		return e;
+	(void)snprintf(how, sizeof(how), "a handshake, says gateway %s",
+	    call->caller->name);
+	return epoch_used(call, &id, how, audience);
+}
+
+enum err
+core_psk_used(struct core_call *call, const struct psk_used *used,
+    uint32_t *known)
+{
+	uint32_t i, n = 0;
+	enum err e;
+
+	e = call_check(call);
+	if (e == ERR_OK)
+		e = may_serve(call, used->audience);
+	if (e == ERR_OK)
+		e = core_ready(call->core);
+	if (e == ERR_OK && !call->may_block)
+		e = ERR_WOULD_BLOCK;
+	for (i = 0; e == ERR_OK && i < used->n; i++) {
+		e = note_used(call, used->audience, used->identity[i]);
+		n += e == ERR_OK;
+		if (e == ERR_IDENTITY)
+			e = ERR_OK;
+	}
+	if (e == ERR_OK)
+		*known = n;
 	return e;
 }
 

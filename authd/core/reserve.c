@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/crypt/digest.h"
-
 struct reserving {
 	const char *order, *serial;
 	struct device device;
@@ -26,20 +24,16 @@ again(struct txn *tx, const struct device *present)
 static enum err
 make_key(struct txn *tx, const struct device *dev, int derived)
 {
-	struct seal_row where = {"device_key", tx->call->tenant->number,
-	    dev->dn, dev->epoch};
 	struct device_key_row row = {.dn = dev->dn, .epoch = dev->epoch};
 	struct key32 k;
 	enum err e;
 
 	if (derived)
 		return store_device_key_insert(tx->st, &row);
-	e = random_key32(&k);
-	if (e == ERR_OK)
-		e = keyring_seal(tx->call->core, &where, &k, row.sealed,
-		    &row.sealed_len, &row.data_key);
+	e = device_key_make(tx->call->core, tx->st, tx->call->tenant->number,
+	    &row, &k);
 	key32_wipe(&k);
-	return e == ERR_OK ? store_device_key_insert(tx->st, &row) : e;
+	return e;
 }
 
 /*

@@ -94,6 +94,8 @@ token_grant(const struct device_entry *e, const struct token_request *req,
 	if (req->client_id[0] != '\0' &&
 	    strcmp(req->client_id, e->device.device_id) != 0)
 		return ERR_CLIENT;
+	if (e->must_rotate)
+		return ERR_ROTATION;
 	c->naud = 0;
 	err = grant_audience(e, req, c);
 	return err == ERR_OK ? grant_scope(e, req->scope, c) : err;
@@ -164,8 +166,7 @@ core_token_psk(struct core_call *call, const char *identity,
 		e = tenant_ready(call->core, call->tenant);
 	if (e != ERR_OK)
 		return e;
-	e = device_authenticate(call->core, call->tenant, &id,
-	    call->may_block, &d, &pos);
+	e = device_admit(call, &id, &d, &pos);
 	if (e == ERR_OK)
 		e = token_issue(call, &d, pos, req, out);
 	if (e == ERR_OK)

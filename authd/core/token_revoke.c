@@ -10,6 +10,20 @@ struct revoking {
 	int cut; /* the whole device at once */
 };
 
+struct ration_slot *
+ration_slot(struct core *c, const struct pskid *id)
+{
+	int64_t now = clock_mono_ms(c->clock);
+	struct ration_slot *s;
+
+	s = &c->ration[(id->dn ^ ((uint64_t)id->tenant << 7)) % RATION_SLOTS];
+	if (now - s->window > RATION_WINDOW_MS) {
+		memset(s, 0, sizeof(*s));
+		s->window = now;
+	}
+	return s;
+}
+
 /*
  * A device may revoke a few tokens a minute one by one; what comes then
  * collapses into one cut, which kills all it has, and after that it has to
@@ -18,16 +32,11 @@ struct revoking {
 static enum err
 ration(struct core *c, const struct pskid *id, int *cut)
 {
-	int64_t now = clock_mono_ms(c->clock);
 	struct ration_slot *s;
 	enum err e = ERR_OK;
 
-	s = &c->ration[(id->dn ^ ((uint64_t)id->tenant << 7)) % RATION_SLOTS];
 	pthread_mutex_lock(&c->ration_lock);
-	if (now - s->window > RATION_WINDOW_MS) {
-		memset(s, 0, sizeof(*s));
-		s->window = now;
-	}
+	s = ration_slot(c, id);
 	*cut = s->tokens >= RATION_TOKENS;
 	if (!*cut)
 		s->tokens++;
@@ -52,28 +61,6 @@ revoke_txn(struct txn *tx)
 	return txn_event(tx, &ev);
 }
 
-/* txn_run authorises callers; a device has no caller behind it. */
-static enum err
-run_for_device(struct store *st, void *arg)
-{
-	struct txn *tx = arg;
-	struct audit a = {.action = "token.revoke", .object_kind = "device",
-	    .outcome = "ok"};
-	enum err e;
-
-	tx->st = st;
-	e = revoke_txn(tx);
-	tx->st = NULL;
-	if (e != ERR_OK)
-		return e;
-	a.pos = tx->pos;
-	(void)snprintf(a.object, sizeof(a.object), "%s", tx->object);
-	(void)snprintf(a.request_id, sizeof(a.request_id), "%s",
-	    tx->call->request_id);
-	(void)snprintf(a.detail, sizeof(a.detail), "%s", tx->note);
-	return store_audit_append(st, &a);
-}
-
 static enum err
 revoke_by_device(struct txn *tx, struct revoking *r)
 {
@@ -86,11 +73,7 @@ revoke_by_device(struct txn *tx, struct revoking *r)
 		return ERR_UNAUTHORIZED_CLIENT;
 	e = ration(call->core, r->device, &r->cut);
 	if (e == ERR_OK)
-		e = store_run(call->core, call->tenant->number, STORE_WRITE,
-		    run_for_device, tx);
-	if (e == ERR_OK)
-		follower_wait(call->core, call->tenant, tx->pos,
-		    CORE_AHEAD_MS);
+		e = txn_run_device(tx, revoke_txn);
 	return e;
 }
 

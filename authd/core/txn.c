@@ -142,7 +142,7 @@ is_refusal(enum err e)
 }
 
 enum err
-txn_run(struct txn *tx, enum err (*fn)(struct txn *))
+txn_run_device(struct txn *tx, enum err (*fn)(struct txn *))
 {
 	struct core_call *call = tx->call;
 	struct audited a = {.tx = tx, .fn = fn};
@@ -150,9 +150,6 @@ txn_run(struct txn *tx, enum err (*fn)(struct txn *))
 
 	if (!call->may_block)
 		return ERR_WOULD_BLOCK;
-	e = call_check(call);
-	if (e != ERR_OK)
-		return e;
 	e = store_run(call->core, call->tenant->number, tx->mode,
 	    run_audited, &a);
 	a.outcome = e;
@@ -171,6 +168,17 @@ txn_run(struct txn *tx, enum err (*fn)(struct txn *))
 		follower_wait(call->core, call->tenant, tx->pos,
 		    CORE_AHEAD_MS);
 	return e;
+}
+
+enum err
+txn_run(struct txn *tx, enum err (*fn)(struct txn *))
+{
+	enum err e;
+
+	if (!tx->call->may_block)
+		return ERR_WOULD_BLOCK;
+	e = call_check(tx->call);
+	return e == ERR_OK ? txn_run_device(tx, fn) : e;
 }
 
 enum err

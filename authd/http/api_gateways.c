@@ -4,6 +4,7 @@
 #include "lib/wire/feed.h"
 
 enum err api_psk(struct req *);
+enum err api_psk_used(struct req *);
 enum err api_identity_keys(struct req *);
 
 enum err
@@ -22,6 +23,23 @@ api_psk(struct req *r)
 	if (e == ERR_OK)
 		e = wire_psk_answer_encode(&a, &r->reply.body);
 	wipe(&a, sizeof(a));
+	return e;
+}
+
+enum err
+api_psk_used(struct req *r)
+{
+	struct psk_used used;
+	uint32_t known = 0;
+	enum err e;
+
+	e = wire_psk_used_decode(r->body.p, r->body.len, &used,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_psk_used(&r->call, &used, &known);
+	if (e == ERR_OK)
+		e = req_json(r, 200, json_pack("{s:I}", "known",
+		    (json_int_t)known));
 	return e;
 }
 

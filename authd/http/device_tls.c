@@ -1,5 +1,6 @@
 #include "authd/http/device_tls.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "authd/http/server.h"
@@ -72,7 +73,8 @@ look_up(struct conn *c, gnutls_session_t s, const gnutls_datum_t *id,
 		shown[id->size] = '\0';
 	}
 	if (id->size == PSKID_LEN && strlen(shown) == PSKID_LEN && tls != 0)
-		e = core_listener_psk(core, shown, PSKID_LEN, tls, out);
+		e = core_listener_psk(core, shown, PSKID_LEN, tls, out,
+		    &c->news);
 	memcpy(c->identity, shown, sizeof(shown));
 	c->key_given = e == ERR_OK;
 	if (e == ERR_OK)
@@ -102,6 +104,18 @@ on_psk(gnutls_session_t s, const gnutls_datum_t *id, gnutls_datum_t *key)
 	return 0;
 }
 
+/* A first use, or one too late: the loops of this listener may wait. */
+static void
+tell_used(struct conn *c)
+{
+	char id[33];
+
+	(void)snprintf(id, sizeof(id), "%016llx-handshake",
+	    (unsigned long long)c->id);
+	core_listener_used(c->listener->http->core, c->identity, id);
+	c->news = 0;
+}
+
 /* The client's Finished has been verified: it holds the key. */
 static int
 on_finished(gnutls_session_t s, unsigned type, unsigned when,
@@ -109,8 +123,11 @@ on_finished(gnutls_session_t s, unsigned type, unsigned when,
 {
 	struct conn *c = gnutls_session_get_ptr(s);
 
-	if (c != NULL && incoming)
-		c->handshaken = 1;
+	if (c == NULL || !incoming)
+		return 0;
+	c->handshaken = 1;
+	if (c->news)
+		tell_used(c);
 	return 0;
 }
 

@@ -88,6 +88,7 @@ struct conn {
 	char peer[48];	    /* text, for the log */
 	/* device listener: how far the handshake came, who it is */
 	int key_given, handshaken;
+	int news; /* core_listener_used is due when it is handshaken */
 	char identity[PSKID_LEN + 1];
 	const struct core_tenant *tenant;
 	struct req req;

@@ -28,6 +28,7 @@ X(GET, "/readyz", ROLE_PUBLIC, API, 0, NONE, ROUTE_FAST, api_readyz) \
 X(GET, "/metrics", R_READ, API, 0, AUTHN, ROUTE_DEFAULT, api_metrics) \
 /* gateways */ \
 X(POST, "/v1/psk", R_GATEWAY, API, KB(4), AUTHN, 0, api_psk) \
+X(POST, "/v1/psk/used", R_GATEWAY, API, KB(8), AUTHN, 0, api_psk_used) \
 X(GET, "/v1/audiences/{audience}/identity-keys", R_GATEWAY, API, 0, AUTHN, 0, api_identity_keys) \
 /* revocation */ \
 X(GET, "/v1/revocations/snapshot", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_snapshot) \
@@ -66,5 +67,8 @@ X(POST, "/v1/callers/{name}/disable", ROLE_ADMIN, API, KB(4), AUTHN, 0, api_call
 X(GET, "/v1/audit", R_READ, API, 0, AUTHN, 0, api_audit_list) \
 /* the device itself */ \
 X(GET, "/v1/device", ROLE_DEVICE, DEVICE, 0, NONE, 0, api_device_self) \
-X(GET, "/v1/device/peers", ROLE_DEVICE, DEVICE, 0, NONE, 0, api_device_peers)
+X(GET, "/v1/device/peers", ROLE_DEVICE, DEVICE, 0, NONE, 0, api_device_peers) \
+X(POST, "/v1/device/rotate", ROLE_DEVICE, DEVICE, KB(1), NONE, 0, api_rotate) \
+X(GET, "/v1/device/rotate", ROLE_DEVICE, DEVICE, 0, NONE, 0, api_rotate_challenge) \
+X(POST, "/v1/device/rotate/proof", ROLE_DEVICE, DEVICE, KB(1), NONE, 0, api_rotate_prove)
 /* clang-format on */

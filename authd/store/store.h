@@ -267,7 +267,7 @@ enum err store_device_by_serial(struct store *st, const char *order,
     const char *serial, struct device *out) MUST_CHECK;
 enum err store_device_list(struct store *st, const struct device_filter *f,
     struct device *rows, size_t *n) MUST_CHECK; /* room for f->limit */
-/* state, proof, epoch; changed_at follows. */
+/* state, proof, epochs, what is known of clones; changed_at follows. */
 enum err store_device_update(struct store *st, const struct device *dev)
     MUST_CHECK;
 /* The largest epoch a void device of that name has had; 0: there is none. */
@@ -297,7 +297,10 @@ struct device_key_row {
 	uint64_t data_key; /* 0: derived from the model's master key */
 	unsigned char sealed[SEALED_MAX];
 	size_t sealed_len;
-	uint64_t released;
+	uint64_t released; /* times a station was given it */
+	/* SHA-256 of the device's request that made it; for a station: none */
+	int has_asked;
+	unsigned char asked[32];
 };
 enum err store_device_key_insert(struct store *st,
     const struct device_key_row *row) MUST_CHECK; /* ERR_EXISTS */
@@ -305,6 +308,13 @@ enum err store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out) MUST_CHECK;
 enum err store_device_key_released(struct store *st, uint64_t dn,
     uint32_t epoch) MUST_CHECK; /* counts one more */
+
+/*
+ * Drops keys of dead epochs (before the device's own) below one, but for
+ * those a station was given.
+ */
+enum err store_device_key_prune(struct store *st, uint64_t dn,
+    uint32_t below) MUST_CHECK;
 
 /*
  * All that authenticating a device needs, in one snapshot and, from
@@ -316,6 +326,7 @@ struct device_auth {
 	struct device_key_row key;
 	struct model_row model;	   /* data_key 0: none */
 	char scope[256];	   /* of its order */
+	int rotate_first;	   /* likewise */
 	name_t peers[ORDER_PEERS_MAX]; /* audiences not retired */
 	uint32_t npeers;
 	uint64_t pos;

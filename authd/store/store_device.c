@@ -26,6 +26,10 @@ row_device(struct store *st, struct pg_row *r, void *out)
 	d->state = (enum device_state)row_int(r);
 	d->proof = (enum proof)row_int(r);
 	d->epoch = row_u32(r);
+	d->pending = row_u32(r);
+	d->clones = row_u32(r);
+	d->clone_at = row_int(r);
+	d->clone_epoch = row_u32(r);
 	d->created_at = row_int(r);
 	d->changed_at = row_int(r);
 	d->ngroups = row_u32s(r, d->groups, DEVICE_GROUPS_MAX);
@@ -172,6 +176,7 @@ store_device_update(struct store *st, const struct device *dev)
 {
 	static const struct stmt s = {"device_update",
 	    "UPDATE device SET state = $2, proof = $3, epoch = $4, "
+	    "pending = $5, clones = $6, clone_at = $7, clone_epoch = $8, "
 	    "changed_at = " NOW " WHERE number = $1 RETURNING 1"};
 	struct pg_args a = {0};
 
@@ -179,6 +184,10 @@ store_device_update(struct store *st, const struct device *dev)
 	arg_int(&a, dev->state);
 	arg_int(&a, dev->proof);
 	arg_int(&a, dev->epoch);
+	arg_int(&a, dev->pending);
+	arg_int(&a, dev->clones);
+	arg_int(&a, dev->clone_at);
+	arg_int(&a, dev->clone_epoch);
 	return pg_one(st, &s, &a, NULL, NULL);
 }
 

@@ -16,6 +16,8 @@ row_device_key(struct store *st, struct pg_row *r, void *out)
 	k->data_key = row_u64(r);
 	k->sealed_len = row_bytes(r, k->sealed, sizeof(k->sealed));
 	k->released = row_u64(r);
+	k->has_asked = row_bytes(r, k->asked, sizeof(k->asked)) ==
+	    sizeof(k->asked);
 }
 
 enum err
@@ -23,7 +25,8 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 {
 	static const struct stmt s = {"device_key_insert",
 	    "INSERT INTO device_key (tenant, device, epoch, data_key, sealed, "
-	    "released) VALUES (current_tenant(), $1, $2, $3, $4, $5) "
+	    "released, asked) "
+	    "VALUES (current_tenant(), $1, $2, $3, $4, $5, $6) "
 	    "RETURNING 1"};
 	struct pg_args a = {0};
 	int derived = row->data_key == 0;
@@ -35,6 +38,8 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 	arg_int_or_null(&a, (int64_t)row->data_key, derived);
 	arg_bytes(&a, derived ? NULL : row->sealed, row->sealed_len);
 	arg_int(&a, (int64_t)row->released);
+	arg_bytes(&a, row->has_asked ? row->asked : NULL,
+	    sizeof(row->asked));
 	return pg_one(st, &s, &a, NULL, NULL);
 }
 
@@ -68,6 +73,19 @@ store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
 	arg_int(&a, (int64_t)dn);
 	arg_int(&a, epoch);
 	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
+store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
+{
+	static const struct stmt s = {"device_key_prune",
+	    "SELECT prune_dead_keys($1, $2)"};
+	struct pg_args a = {0};
+	uint64_t n = 0;
+
+	arg_int(&a, (int64_t)dn);
+	arg_int(&a, below);
+	return pg_one(st, &s, &a, row_one_int, &n);
 }
 
 static void
@@ -126,6 +144,7 @@ row_auth(struct store *st, struct pg_row *r, void *out)
 	d->model.master_len = row_bytes(r, d->model.master,
 	    sizeof(d->model.master));
 	row_text(r, d->scope, sizeof(d->scope));
+	d->rotate_first = row_int(r) != 0;
 	d->npeers = row_names(r, d->peers, ORDER_PEERS_MAX);
 	d->pos = row_u64(r);
 	d->tenant_blocked = row_int(r) != 0;
@@ -145,7 +164,7 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 	    "d.public_key, "
 	    PG_DEVICE_KEY_COLUMNS ", "
 	    "m.name, m.number, m.device_group, m.data_key, m.master, "
-	    "o.scope, ARRAY(SELECT u.name FROM unnest(o.peers) "
+	    "o.scope, o.rotate_first, ARRAY(SELECT u.name FROM unnest(o.peers) "
 	    "WITH ORDINALITY AS u (name, place) JOIN audience a "
 	    "ON a.tenant = o.tenant AND a.name = u.name "
 	    "WHERE NOT a.retired ORDER BY u.place), "

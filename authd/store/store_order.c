@@ -7,7 +7,7 @@
 	"o.name, o.model, o.device_group, m.device_group, o.quantity, " \
 	"o.issued, o.expires_at, o.created_at, o.closed, o.derived, " \
 	"o.reburn, o.min_proof, o.serial_pattern, o.id_template, o.scope, " \
-	"o.stations, o.peers"
+	"o.stations, o.peers, o.rotate_first, o.on_clone"
 #define NOW "floor(extract(epoch FROM clock_timestamp()))::bigint"
 #define FROM \
 	" FROM production_order o JOIN model m " \
@@ -37,6 +37,8 @@ row_order(struct store *st, struct pg_row *r, void *out)
 	row_text(r, o->scope, sizeof(o->scope));
 	o->nstations = row_names(r, o->stations, ORDER_STATIONS_MAX);
 	o->npeers = row_names(r, o->peers, ORDER_PEERS_MAX);
+	o->rotate_first = row_int(r) != 0;
+	o->on_clone = (enum on_clone)row_int(r);
 }
 
 static void
@@ -55,9 +57,10 @@ store_order_insert(struct store *st, struct order *o)
 	static const struct stmt s = {"order_insert",
 	    "INSERT INTO production_order (tenant, name, model, "
 	    "device_group, quantity, expires_at, derived, reburn, min_proof, "
-	    "serial_pattern, id_template, scope, stations, peers) "
+	    "serial_pattern, id_template, scope, stations, peers, "
+	    "rotate_first, on_clone) "
 	    "VALUES (current_tenant(), $1, $2, $3, $4, $5, $6, $7, $8, $9, "
-	    "$10, $11, $12, $13) RETURNING created_at, "
+	    "$10, $11, $12, $13, $14, $15) RETURNING created_at, "
 	    "(SELECT m.device_group FROM model m WHERE m.name = $2)"};
 	struct pg_args a = {0};
 	struct order done;
@@ -78,6 +81,8 @@ store_order_insert(struct store *st, struct order *o)
 	arg_text(&a, o->scope);
 	arg_names(&a, o->stations, o->nstations);
 	arg_names(&a, o->peers, o->npeers);
+	arg_bool(&a, o->rotate_first);
+	arg_int(&a, o->on_clone);
 	e = pg_one(st, &s, &a, row_inserted, &done);
 	if (e != ERR_OK)
 		return e;

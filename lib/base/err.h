@@ -61,6 +61,7 @@ X(DEVICE_INACTIVE, 403, "device_inactive", "the device is not active", 0) \
 X(GROUP_BLOCKED, 403, "group_blocked", "a group of the device is blocked", 0) \
 X(TENANT_BLOCKED, 403, "tenant_blocked", "the tenant is blocked", 0) \
 X(EPOCH_DEAD, 403, "epoch_dead", "this generation of the device's key is no longer valid", 0) \
+X(ROTATION, 403, "rotation_required", "the device has to rotate its key before anything else: POST /v1/device/rotate at the device listener", 0) \
 /* PSK identities and records */ \
 X(IDENTITY, 404, "identity_unknown", "this is no PSK identity of the audience", 0) \
 X(RECORD, 422, "record_malformed", "the identity record is torn or not one", 0) \

@@ -233,8 +233,9 @@ assertion_verify(const struct assertion_form *f,
 	    ASSERTION_MAX, "claims", &o, d) != ERR_OK)
 		return ERR_ASSERTION;
 	memset(&a, 0, sizeof(a));
-	e = strcmp(f->header.alg, ALG_OWN) == 0 ?
-	    check_own(&f->parts, keys->own, d) : check_mac(f, keys->mac, d);
+	a.by_own = strcmp(f->header.alg, ALG_OWN) == 0;
+	e = a.by_own ? check_own(&f->parts, keys->own, d) :
+	    check_mac(f, keys->mac, d);
 	if (e == ERR_OK)
 		e = read_names(o, &a, d);
 	if (e == ERR_OK)

@@ -24,6 +24,7 @@ struct assertion {
 	char jti[65];
 	int64_t iat, exp; /* 0 with a nonce */
 	char nonce[129];  /* "" without */
+	int by_own;	  /* signed by the key pair, so of no epoch's key */
 };
 /*
  * A text whose form and header are right; nothing of it is verified. Points

@@ -83,3 +83,9 @@ proof_suffices(enum proof p, enum proof least)
 {
 	return proof_rank(p) > 0 && proof_rank(p) >= proof_rank(least);
 }
+
+int
+device_epoch_valid(const struct device *d, uint32_t epoch)
+{
+	return epoch != 0 && (epoch == d->epoch || epoch == d->pending);
+}

@@ -47,12 +47,21 @@ struct device {
 	name_t model;
 	enum device_state state;
 	enum proof proof;
-	uint32_t epoch; /* newest epoch of its root key, from 1 */
+	uint32_t epoch;	  /* of its root key in use, from 1 */
+	uint32_t pending; /* one it has been given and not used yet; 0 */
+	/* Somebody proved to hold the key of a dead epoch: how often, when
+	 * last (unix seconds) and which; 0 never. */
+	uint32_t clones;
+	int64_t clone_at;
+	uint32_t clone_epoch;
 	uint32_t groups[DEVICE_GROUPS_MAX];
 	uint32_t ngroups;
 	int64_t created_at; /* unix seconds */
 	int64_t changed_at;
 };
+
+/* 1: the epoch is in use, or given and not used yet. */
+int device_epoch_valid(const struct device *d, uint32_t epoch);
 
 /* What a listing asks for; empty members do not filter. */
 struct device_filter {

@@ -38,6 +38,16 @@ struct release {
 	uint32_t npeers;
 };
 
+/* The identity record as values. Wiped by whoever holds the struct. */
+struct record {
+	char issuer[ISSUER_MAX + 1];
+	name_t device_id;
+	uint32_t epoch;
+	struct key32 key;
+	struct peer peers[RECORD_PEERS_MAX];
+	uint32_t npeers;
+};
+
 /* The device's answer to the challenge: answer_len(proof) octets. */
 #define ANSWER_MAX 64
 struct confirm {
@@ -79,7 +89,16 @@ struct psk_answer {
 	uint32_t epoch;
 	uint32_t groups[DEVICE_GROUPS_MAX];
 	uint32_t ngroups;
+	int pending; /* not used yet: tell the authority when it is */
 	uint64_t pos;
+};
+
+/* Identities under which handshakes have been completed. */
+#define PSK_USED_MAX 64
+struct psk_used {
+	name_t audience;
+	uint32_t n;
+	char identity[PSK_USED_MAX][PSKID_LEN + 1];
 };
 
 /* The identity keys of one audience. Wiped by whoever holds the struct. */

@@ -12,6 +12,7 @@
 
 static const char *const reburns[] = {"never", "until-confirmed",
 				      "new-epoch-with-approval"};
+static const char *const on_clones[] = {"report", "suspend"};
 static const char *const group_kinds[] = {"model", "order", "station", "free"};
 
 const char *
@@ -28,6 +29,23 @@ reburn_parse(const char *s, enum reburn *out)
 	if (i < 0)
 		return ERR_REQUEST;
 	*out = (enum reburn)i;
+	return ERR_OK;
+}
+
+const char *
+on_clone_name(enum on_clone c)
+{
+	return (unsigned)c <= CLONE_SUSPEND ? on_clones[c] : "unknown";
+}
+
+enum err
+on_clone_parse(const char *s, enum on_clone *out)
+{
+	int i = name_find(on_clones, CLONE_SUSPEND + 1, s);
+
+	if (i < 0)
+		return ERR_REQUEST;
+	*out = (enum on_clone)i;
 	return ERR_OK;
 }
 
@@ -289,6 +307,8 @@ order_validate(const struct order *o, struct detail *d)
 		return wrong(d, ERR_REQUEST, "expires_at: a time to come");
 	if ((unsigned)o->reburn > REBURN_APPROVAL)
 		return wrong(d, ERR_REQUEST, "reburn: not a policy");
+	if ((unsigned)o->on_clone > CLONE_SUSPEND)
+		return wrong(d, ERR_REQUEST, "on_clone: not a policy");
 	if (!proof_suffices(o->min_proof, PROOF_MEDIUM))
 		return wrong(d, ERR_REQUEST,
 			     "min_proof: medium, device or device-made");

@@ -14,6 +14,11 @@ const char *reburn_name(enum reburn r); /* "never", "until-confirmed",
 					   "new-epoch-with-approval" */
 enum err reburn_parse(const char *s, enum reburn *out) MUST_CHECK;
 
+/* What follows when the key of a dead epoch is used. */
+enum on_clone { CLONE_REPORT, CLONE_SUSPEND };
+const char *on_clone_name(enum on_clone c); /* "report", "suspend" */
+enum err on_clone_parse(const char *s, enum on_clone *out) MUST_CHECK;
+
 /* A named service that devices are peered with. host and port may change. */
 struct audience {
 	name_t name;
@@ -36,6 +41,8 @@ struct order {
 	int derived;	      /* K derived from the model's master key */
 	enum reburn reburn;
 	enum proof min_proof; /* any but PROOF_NONE */
+	int rotate_first; /* its keys open nothing but their rotation */
+	enum on_clone on_clone;
 	char serial_pattern[129]; /* POSIX extended, matched whole */
 	char id_template[65]; /* "{serial}", "{model}-{n}", "{n:8}", ... */
 	char scope[256];      /* of its devices' tokens */

@@ -262,3 +262,35 @@ wire_confirm_encode(const struct confirm *c, struct buf *out)
 	    "answer", jout_octets(c->answer, answer_len(c->proof)),
 	    "proof", proof_name(c->proof)), out);
 }
+
+enum err
+wire_rotate_request_decode(const char *s, size_t len, unsigned char *request,
+    size_t octets, struct detail *d)
+{
+	struct jin in;
+
+	jin_open(&in, s, len, d);
+	jin_octets(&in, "request", request, octets);
+	return jin_done(&in);
+}
+
+enum err
+wire_rotate_proof_decode(const char *s, size_t len, struct confirm *out,
+    struct detail *d)
+{
+	struct confirm c;
+	struct jin in;
+	enum err e;
+
+	memset(&c, 0, sizeof(c));
+	jin_open(&in, s, len, d);
+	read_epoch(&in, &c.epoch);
+	jin_octets(&in, "challenge", c.challenge, sizeof(c.challenge));
+	c.proof = PROOF_DEVICE;
+	jin_octets(&in, "answer", c.answer, answer_len(c.proof));
+	e = jin_done(&in);
+	if (e == ERR_OK)
+		*out = c;
+	wipe(&c, sizeof(c));
+	return e;
+}

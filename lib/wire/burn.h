@@ -33,4 +33,10 @@ enum err wire_confirm_decode(const char *s, size_t len, struct confirm *out,
 enum err wire_confirm_encode(const struct confirm *c, struct buf *out)
     MUST_CHECK;
 
+/* Rotation: what a device asks with, and its answer to the challenge. */
+enum err wire_rotate_request_decode(const char *s, size_t len,
+    unsigned char *request, size_t octets, struct detail *d) MUST_CHECK;
+enum err wire_rotate_proof_decode(const char *s, size_t len,
+    struct confirm *out, struct detail *d) MUST_CHECK;
+
 #endif

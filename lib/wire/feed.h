@@ -36,6 +36,10 @@ enum err wire_psk_request_encode(const struct psk_request *r,
 
 enum err wire_psk_answer_encode(const struct psk_answer *a, struct buf *out)
     MUST_CHECK;
+enum err wire_psk_used_encode(const struct psk_used *u, struct buf *out)
+    MUST_CHECK;
+enum err wire_psk_used_decode(const char *s, size_t len,
+    struct psk_used *out, struct detail *d) MUST_CHECK;
 enum err wire_psk_answer_decode(const char *s, size_t len,
     struct psk_answer *out, struct detail *d) MUST_CHECK;
 

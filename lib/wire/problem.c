@@ -68,6 +68,7 @@ oauth_error(enum err e)
 	case ERR_DEVICE_INACTIVE:
 	case ERR_GROUP_BLOCKED:
 	case ERR_TENANT_BLOCKED:
+	case ERR_ROTATION:
 		return "unauthorized_client";
 	default:
 		break;

@@ -46,14 +46,16 @@ wire_psk_request_encode(const struct psk_request *r, struct buf *out)
 	    out);
 }
 
+/* "pending" is there only when it is true: gateways of before know it not. */
 enum err
 wire_psk_answer_encode(const struct psk_answer *a, struct buf *out)
 {
-	return jout(json_pack("{so ss sI sI so sI}",
+	return jout(json_pack("{so ss sI sI so so* sI}",
 	    "key", jout_octets(a->key.b, sizeof(a->key.b)),
 	    "device_id", a->device_id, "device_number", (json_int_t)a->dn,
 	    "epoch", (json_int_t)a->epoch,
 	    "groups", jout_u32s(a->groups, a->ngroups),
+	    "pending", a->pending ? json_true() : NULL,
 	    "position", (json_int_t)a->pos), out);
 }
 
@@ -74,11 +76,47 @@ wire_psk_answer_decode(const char *s, size_t len, struct psk_answer *out,
 	jin_u64(&in, "device_number", NUMBER_MAX, &a.dn);
 	jin_u32(&in, "epoch", UINT32_MAX, &a.epoch);
 	jin_u32s(&in, "groups", a.groups, DEVICE_GROUPS_MAX, &a.ngroups);
+	jin_opt_bool(&in, "pending", &a.pending);
 	jin_u64(&in, "position", NUMBER_MAX, &a.pos);
 	e = jin_done(&in);
 	if (e == ERR_OK)
 		*out = a;
 	wipe(&a, sizeof(a));
+	return e;
+}
+
+enum err
+wire_psk_used_encode(const struct psk_used *u, struct buf *out)
+{
+	return jout(json_pack("{ss so}", "audience", u->audience,
+	    "identities", jout_strs(u->identity, sizeof(u->identity[0]),
+	    u->n)), out);
+}
+
+enum err
+wire_psk_used_decode(const char *s, size_t len, struct psk_used *out,
+    struct detail *d)
+{
+	struct psk_used u;
+	struct jin in;
+	uint32_t i;
+	enum err e;
+
+	memset(&u, 0, sizeof(u));
+	jin_open(&in, s, len, d);
+	read_audience(&in, u.audience);
+	jin_opt_strs(&in, "identities", u.identity, sizeof(u.identity[0]),
+	    PSK_USED_MAX, &u.n);
+	if (in.err == ERR_OK && u.n == 0)
+		jin_fail(&in, ERR_JSON, "member identities: 1 to %d",
+		    PSK_USED_MAX);
+	for (i = 0; in.err == ERR_OK && i < u.n; i++)
+		if (strlen(u.identity[i]) != PSKID_LEN)
+			jin_fail(&in, ERR_JSON, "member identities: each of "
+			    "%d characters", PSKID_LEN);
+	e = jin_done(&in);
+	if (e == ERR_OK)
+		*out = u;
 	return e;
 }
 

@@ -9,14 +9,6 @@
  * checksum that tells a torn write. The host's codec, on libcbor.
  */
 #define RECORD_MAX 4096
-struct record {
-	char issuer[ISSUER_MAX + 1];
-	name_t device_id;
-	uint32_t epoch;
-	struct key32 key;
-	struct peer peers[RECORD_PEERS_MAX];
-	uint32_t npeers;
-};
 void record_wipe(struct record *r);
 enum err record_encode(const struct record *r, struct secret *out) MUST_CHECK;
 /* ERR_RECORD with d for anything that record_encode would not have made. */

@@ -41,6 +41,8 @@ read_policy(struct jin *in, struct order *o)
 	jin_object(in, "policy", &child);
 	WORD(&child, "reburn", reburn_parse, &o->reburn);
 	WORD(&child, "min_proof", proof_parse, &o->min_proof);
+	jin_opt_bool(&child, "rotate_on_first_contact", &o->rotate_first);
+	WORD(&child, "possible_clone", on_clone_parse, &o->on_clone);
 	jin_close(in, &child);
 }
 
@@ -118,7 +120,7 @@ wire_order_decode(const char *s, size_t len, struct order *out,
 static json_t *
 order_request_json(const struct order *o)
 {
-	return json_pack("{ss ss sI so so ss ss so ss s{ss ss} sb}",
+	return json_pack("{ss ss sI so so ss ss so ss s{ss ss sb ss} sb}",
 	    "name", o->name, "model", o->model,
 	    "quantity", (json_int_t)o->quantity,
 	    "expires_at", jout_time(o->expires_at),
@@ -128,7 +130,10 @@ order_request_json(const struct order *o)
 	    "device_id_template", o->id_template,
 	    "peers", jout_strs(o->peers, sizeof(o->peers[0]), o->npeers),
 	    "scope", o->scope, "policy", "reburn", reburn_name(o->reburn),
-	    "min_proof", proof_name(o->min_proof), "derived", o->derived);
+	    "min_proof", proof_name(o->min_proof),
+	    "rotate_on_first_contact", o->rotate_first,
+	    "possible_clone", on_clone_name(o->on_clone),
+	    "derived", o->derived);
 }
 
 enum err
@@ -285,15 +290,45 @@ wire_reason_decode(const char *s, size_t len, char reason[201],
 	return e;
 }
 
+/* How often, when last and by which epoch's key. */
+static json_t *
+clones_json(const struct device *dev)
+{
+	if (dev->clones == 0)
+		return NULL;
+	return json_pack("{sI so sI}", "count", (json_int_t)dev->clones,
+	    "last_at", jout_time(dev->clone_at),
+	    "epoch", (json_int_t)dev->clone_epoch);
+}
+
+static void
+read_clones(struct jin *in, struct device *dev)
+{
+	struct jin child;
+
+	if (in->err != ERR_OK ||
+	    json_object_get(in->o, "possible_clone") == NULL)
+		return;
+	jin_object(in, "possible_clone", &child);
+	jin_u32(&child, "count", UINT32_MAX, &dev->clones);
+	jin_time(&child, "last_at", &dev->clone_at);
+	jin_u32(&child, "epoch", UINT32_MAX, &dev->clone_epoch);
+	jin_close(in, &child);
+}
+
+/* What is rarely so is there only when it is: readers of before know it not. */
 json_t *
 wire_device_json(const struct device *dev)
 {
-	return json_pack("{ss sI ss ss ss ss ss sI so so so}",
+	return json_pack("{ss sI ss ss ss ss ss sI so* so* so so so}",
 	    "device_id", dev->device_id, "number", (json_int_t)dev->dn,
 	    "serial", dev->serial, "order", dev->order, "model", dev->model,
 	    "state", device_state_name(dev->state),
 	    "proof", proof_name(dev->proof),
-	    "epoch", (json_int_t)dev->epoch,
+	    "epoch", (json_int_t)dev->epoch, "pending_epoch",
+	    dev->pending != 0 ? json_integer((json_int_t)dev->pending) :
+	    NULL,
+	    "possible_clone", clones_json(dev),
 	    "groups", jout_u32s(dev->groups, dev->ngroups),
 	    "created_at", jout_time(dev->created_at),
 	    "changed_at", jout_time(dev->changed_at));
@@ -303,7 +338,7 @@ enum err
 wire_device_decode_json(json_t *o, struct device *out, struct detail *d)
 {
 	struct device v;
-	uint64_t pos;
+	uint64_t pos, pending = 0;
 	struct jin in;
 	enum err e;
 
@@ -318,6 +353,9 @@ wire_device_decode_json(json_t *o, struct device *out, struct detail *d)
 	WORD_DEMANDED(&in, "state", device_state_parse, &v.state);
 	WORD_DEMANDED(&in, "proof", proof_parse, &v.proof);
 	jin_u32(&in, "epoch", UINT32_MAX, &v.epoch);
+	jin_opt_u64(&in, "pending_epoch", UINT32_MAX, &pending);
+	v.pending = (uint32_t)pending;
+	read_clones(&in, &v);
 	jin_u32s(&in, "groups", v.groups, DEVICE_GROUPS_MAX, &v.ngroups);
 	jin_time(&in, "created_at", &v.created_at);
 	jin_time(&in, "changed_at", &v.changed_at);

@@ -98,6 +98,38 @@ a_public_key_is_one_device_s(void **state)
 }
 
 void
+a_device_keeps_two_epochs_and_what_is_known_of_clones(void **state)
+{
+	struct device d, e;
+	struct ground a;
+	struct store *st;
+	uint64_t dn;
+
+	(void)state;
+	ground_make(&a);
+	dn = device_make(&a, "S1", DEV_ACTIVE);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_device_get(st, dn, &d));
+	assert_int_equal(d.pending, 0);
+	assert_int_equal(d.clones, 0);
+	d.epoch = 4294967294u;
+	d.pending = 4294967295u;
+	d.clones = 3;
+	d.clone_at = 1800000000;
+	d.clone_epoch = 2;
+	OK(store_device_update(st, &d));
+	OK(store_device_get(st, dn, &e));
+	assert_int_equal(e.epoch, 4294967294u);
+	assert_int_equal(e.pending, 4294967295u);
+	assert_int_equal(e.clones, 3);
+	assert_int_equal(e.clone_at, 1800000000);
+	assert_int_equal(e.clone_epoch, 2);
+	d.epoch = d.pending; /* the pending one is always the later */
+	IS(REQUEST, store_device_update(st, &d));
+	rollback(&st);
+}
+
+void
 device_numbers_are_dense(void **state)
 {
 	struct device d = {.device_id = "x", .serial = "x", .order = "o1",
@@ -274,6 +306,42 @@ device_keys_are_counted(void **state)
 	rollback(&st);
 }
 
+/* What a station has had is kept, so that its use is known as one. */
+void
+dead_keys_go_unless_a_station_had_them(void **state)
+{
+	struct device_key_row k = {.epoch = 2, .has_asked = 1}, out;
+	struct device d;
+	struct ground a;
+	struct store *st;
+
+	(void)state;
+	ground_make(&a);
+	k.dn = device_make(&a, "S1", DEV_ACTIVE);
+	memset(k.asked, 7, sizeof(k.asked));
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_device_key_released(st, k.dn, 1));
+	OK(store_device_key_insert(st, &k));
+	k.epoch = 3;
+	OK(store_device_key_insert(st, &k));
+	OK(store_device_key_get(st, k.dn, 2, &out));
+	assert_true(out.has_asked);
+	assert_memory_equal(out.asked, k.asked, sizeof(k.asked));
+	OK(store_device_key_prune(st, k.dn, 9));
+	OK(store_device_key_get(st, k.dn, 2, &out)); /* not dead */
+	OK(store_device_get(st, k.dn, &d));
+	d.epoch = 4;
+	OK(store_device_update(st, &d));
+	OK(store_device_key_prune(st, k.dn, 3));
+	IS(NOT_FOUND, store_device_key_get(st, k.dn, 2, &out));
+	OK(store_device_key_get(st, k.dn, 3, &out));
+	OK(store_device_key_get(st, k.dn, 1, &out));
+	assert_false(out.has_asked);
+	OK(store_device_key_prune(st, k.dn + 1, 9));
+	OK(store_device_key_get(st, k.dn, 3, &out));
+	commit(&st);
+}
+
 void
 device_auth_reads_all_in_one_snapshot(void **state)
 {
@@ -306,6 +374,7 @@ device_auth_reads_all_in_one_snapshot(void **state)
 	assert_int_equal(d->model.number, 1);
 	assert_int_equal(d->model.data_key, 0);
 	assert_string_equal(d->scope, "telemetry command");
+	assert_int_equal(d->rotate_first, 0);
 	assert_int_equal(d->npeers, 2);
 	assert_string_equal(d->peers[0], "b.example");
 	assert_string_equal(d->peers[1], "a.example");

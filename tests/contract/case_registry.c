@@ -173,6 +173,8 @@ orders_keep_every_member(void **state)
 	ground_make(&a);
 	order_fill(&o, "o2", a.order_group);
 	o.derived = 1;
+	o.rotate_first = 1;
+	o.on_clone = CLONE_SUSPEND;
 	(void)snprintf(o.stations[1], sizeof(name_t), "st-9");
 	st = begin(a.tenant, STORE_WRITE);
 	OK(store_order_insert(st, &o));
@@ -187,6 +189,8 @@ orders_keep_every_member(void **state)
 	assert_int_equal(out.created_at, o.created_at);
 	assert_false(out.closed);
 	assert_true(out.derived);
+	assert_true(out.rotate_first);
+	assert_int_equal(out.on_clone, CLONE_SUSPEND);
 	assert_int_equal(out.reburn, REBURN_UNTIL_CONFIRMED);
 	assert_int_equal(out.min_proof, PROOF_MEDIUM);
 	assert_string_equal(out.serial_pattern, o.serial_pattern);

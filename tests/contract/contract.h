@@ -58,9 +58,11 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(places_are_not_oversold_by_racing_stations)
 #define CASES_DEVICE(X) \
 	X(devices_keep_every_member) X(device_numbers_are_dense) \
+	X(a_device_keeps_two_epochs_and_what_is_known_of_clones) \
 	X(a_name_is_free_again_when_void) X(listing_filters_and_pages) \
 	X(a_public_key_is_one_device_s) \
 	X(a_device_is_in_eight_groups_at_most) X(device_keys_are_counted) \
+	X(dead_keys_go_unless_a_station_had_them) \
 	X(device_auth_reads_all_in_one_snapshot) \
 	X(device_auth_knows_blocks_and_retired_peers)
 #define CASES_FEED(X) \

@@ -207,7 +207,13 @@ store_device_update(struct store *st, const struct device *dev)
 		return fake_fail(st, ERR_EXISTS);
 	r->v.state = dev->state;
 	r->v.proof = dev->proof;
+	if (dev->pending != 0 && dev->pending <= dev->epoch)
+		return fake_fail(st, ERR_REQUEST);
 	r->v.epoch = dev->epoch;
+	r->v.pending = dev->pending;
+	r->v.clones = dev->clones;
+	r->v.clone_at = dev->clone_at;
+	r->v.clone_epoch = dev->clone_epoch;
 	r->v.changed_at = fake_now();
 	return ERR_OK;
 }
@@ -381,6 +387,25 @@ store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
 	return ERR_OK;
 }
 
+enum err
+store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
+{
+	enum err e = fake_enter(st, 1);
+	struct f_device *d = e == ERR_OK ? fake_device(st, dn) : NULL;
+	struct f_device_key *r;
+	size_t i = 0;
+
+	if (d == NULL)
+		return e;
+	if (below > d->v.epoch)
+		below = d->v.epoch;
+	while ((r = fake_next(st, T_DEVICE_KEY, &i)) != NULL)
+		if (r->v.dn == dn && r->v.epoch < below &&
+		    r->v.released == 0)
+			fake_drop(st, T_DEVICE_KEY, &i);
+	return ERR_OK;
+}
+
 static void
 fill_peers(struct store *st, const struct order *o, struct device_auth *d)
 {
@@ -422,6 +447,7 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 	d.key = k->v;
 	d.model = fake_model(st, o->v.model)->v;
 	memcpy(d.scope, o->v.scope, sizeof(d.scope));
+	d.rotate_first = o->v.rotate_first;
 	fill_peers(st, &o->v, &d);
 	d.pos = fake_tenant(st)->pos;
 	d.tenant_blocked = fake_tenant(st)->blocked;

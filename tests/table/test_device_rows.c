@@ -352,6 +352,10 @@ only_the_device_rows_are_there_whatever_credential_is_sent(void **state)
 		"scope=root", 400},
 	    {"POST", "/oauth2/revoke", "", 400},
 	    {"POST", "/oauth2/revoke", "token=x", 200},
+	    {"GET", "/v1/device/rotate", NULL, 409},
+	    {"DELETE", "/v1/device/rotate", NULL, 405},
+	    {"POST", "/v1/device/rotate", "a=b", 415},
+	    {"POST", "/v1/device/rotate/proof", "a=b", 415},
 	    {"GET", "/v1/device", NULL, 200}};
 	struct psk p;
 	size_t i;

@@ -434,7 +434,7 @@ the_device_listener_speaks_nothing_but_tls_psk(void **state)
 		    env.credential[2], NULL, NULL, -1, &env.a);
 		assert_int_equal(env.a.status, 0);
 	}
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 7);
 }
 
 static void

@@ -307,7 +307,7 @@ fixture_assertion(struct fixture *f, const struct unit *u,
 		    (long long)(s->iat != 0 ? s->iat : now),
 		    (long long)(s->exp != 0 ? s->exp : now + 60));
 	assert_int_equal(kdf_derive(&u->k, PURPOSE_ASSERTION,
-	    u->device.device_id, 1, "", &key), ERR_OK);
+	    u->device.device_id, u->device.epoch, "", &key), ERR_OK);
 	key.b[0] ^= s->wrong_key ? 1 : 0;
 	*out = '\0';
 	append(out, size, head, strlen(head));

@@ -549,18 +549,21 @@ the_listeners_key_is_the_devices_and_a_decoy_is_nobodys(void **state)
 	struct token_answer t = {.expires_in = 0};
 	struct key32 got, want, again;
 	struct unit u;
+	int news = 9;
 
 	fixture_burn(f, "o1", "A1", &u);
 	assert_int_equal(core_listener_psk(f->core, u.identity, PSKID_LEN, 13,
-	    &got), ERR_OK);
+	    &got, &news), ERR_OK);
 	assert_int_equal(kdf_derive(&u.k, PURPOSE_TLS13, "m1-A1", 1,
 	    AUDIENCE_AUTHORITY, &want), ERR_OK);
 	assert_memory_equal(got.b, want.b, KEY32_LEN);
 	assert_int_equal(core_listener_psk(f->core, u.identity, PSKID_LEN, 12,
-	    &got), ERR_OK);
+	    &got, &news), ERR_OK);
 	assert_memory_not_equal(got.b, want.b, KEY32_LEN);
 	assert_int_equal(core_listener_psk(f->core,
-	    unit_identity(&u, "edge"), PSKID_LEN, 13, &got), ERR_IDENTITY);
+	    unit_identity(&u, "edge"), PSKID_LEN, 13, &got, &news),
+	    ERR_IDENTITY);
+	assert_int_equal(news, 0);
 	core_decoy(f->core, "x", 1, &got);
 	core_decoy(f->core, "x", 1, &again);
 	assert_memory_equal(got.b, again.b, KEY32_LEN);
@@ -569,7 +572,7 @@ the_listeners_key_is_the_devices_and_a_decoy_is_nobodys(void **state)
 	assert_int_equal(fixture_effect(f, "m1-A1", EFFECT_BLOCK, 0), ERR_OK);
 	/* It has its handshake still, and is told the reason there. */
 	assert_int_equal(core_listener_psk(f->core, u.identity, PSKID_LEN, 13,
-	    &got), ERR_OK);
+	    &got, &news), ERR_OK);
 	assert_int_equal(fixture_token(f, &u, &t), ERR_DEVICE_SUSPENDED);
 	buf_free(&t.token);
 	assert_ptr_equal(core_identity_tenant(f->core, u.identity,

@@ -27,7 +27,8 @@
 	"\"expires_at\":" T ",\"stations\":[\"st\"],\"serial_pattern\":" \
 	"\"S[0-9]+\",\"device_id_template\":\"{serial}\",\"peers\":" \
 	"[\"broker\"],\"scope\":\"device\",\"policy\":{\"reburn\":\"never\"," \
-	"\"min_proof\":\"device\"},\"derived\":false"
+	"\"min_proof\":\"device\",\"rotate_on_first_contact\":true,"           \
+	"\"possible_clone\":\"suspend\"},\"derived\":false"
 #define PEER "{\"audience\":\"broker\",\"host\":\"b.example\",\"port\":8883," \
 	"\"identity\":\"" ID44 "\"}"
 
@@ -62,6 +63,8 @@ DECODER(psk_request, struct psk_request,
     wire_psk_request_encode(&v, again))
 DECODER(psk_answer, struct psk_answer,
     wire_psk_answer_decode(s, n, &v, &why), wire_psk_answer_encode(&v, again))
+DECODER(psk_used, struct psk_used, wire_psk_used_decode(s, n, &v, &why),
+    wire_psk_used_encode(&v, again))
 DECODER(identity_keys, struct identity_keys,
     wire_identity_keys_decode(s, n, &v, &why),
     wire_identity_keys_encode(&v, again))
@@ -97,6 +100,15 @@ parsed_device(const char *s, size_t n, struct buf *again)
 
 	json_decref(o);
 	return e == ERR_OK ? jout(wire_device_json(&d), again) : e;
+}
+
+static enum err
+rotate_proof(const char *s, size_t n, struct buf *again)
+{
+	struct confirm c;
+
+	(void)again;
+	return wire_rotate_proof_decode(s, n, &c, &why);
 }
 
 static enum err
@@ -181,6 +193,19 @@ static const struct {
 	release_request, 1, ""},
     {"confirm", "{\"epoch\":1,\"challenge\":\"" B32 "\",\"answer\":\"" B64
 	"\",\"proof\":\"device-made\"}", confirm, 1, ""},
+    {"psk_answer of a pending epoch", "{\"key\":\"" B32 "\",\"device_id\":"
+	"\"d-1\",\"device_number\":5,\"epoch\":2,\"groups\":[1],"
+	"\"pending\":true,\"position\":9}", psk_answer, 1, ",pending,"},
+    {"psk_used", "{\"audience\":\"broker\",\"identities\":[\"" ID44
+	"\"]}", psk_used, 1, ""},
+    {"rotate_proof", "{\"epoch\":2,\"challenge\":\"" B32 "\",\"answer\":"
+	"\"" B32 "\"}", rotate_proof, 0, ""},
+    {"a device that rotates", "{\"device_id\":\"d-1\",\"number\":5,"
+	"\"serial\":\"S1\",\"order\":\"o\",\"model\":\"m\",\"state\":"
+	"\"active\",\"proof\":\"medium\",\"epoch\":1,\"pending_epoch\":2,"
+	"\"possible_clone\":{\"count\":3,\"last_at\":" T ",\"epoch\":1},"
+	"\"groups\":[],\"created_at\":" T ",\"changed_at\":" T "}",
+	parsed_device, 1, ",pending_epoch,possible_clone,"},
 };
 
 static void
@@ -268,7 +293,8 @@ spoil(size_t i, const char *member)
 		if (strstr(member, "_key") != NULL && j == 4)
 			continue;
 		must_name(i, json_is_object(odd) && (strcmp(member,
-		    "device") == 0 || strcmp(member, "policy") == 0) ?
+		    "device") == 0 || strcmp(member, "policy") == 0 ||
+		    strcmp(member, "possible_clone") == 0) ?
 		    "" : member, decode_value(i, o));
 	}
 	json_object_del(o, member);

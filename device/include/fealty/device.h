@@ -166,6 +166,23 @@ enum fealty_status fealty_assertion(const struct fealty_device_port *port,
 				    const struct fealty_assertion *a, char *out,
 				    size_t size, size_t *outlen);
 
+/*
+ * Rotation of the root key, over the authority's device listener
+ * (docs/rotation.md): POST /v1/device/rotate with the text of
+ * fealty_rotate_request; the answer's octets are the next record, which
+ * fealty_rotate_read reads; store it beside the present one, then connect
+ * with it, or answer a challenge (fealty_proof of the new record, "rotate"). request: 16 random octets, the same for as long as there was no
+ * answer. FEALTY_E_RECORD for a record that is not this device's next one.
+ */
+#define FEALTY_ROTATE_REQUEST 16
+#define FEALTY_ROTATE_TEXT_SIZE 40 /* suffices for the text */
+enum fealty_status fealty_rotate_request(
+    const uint8_t request[FEALTY_ROTATE_REQUEST], char *out, size_t size,
+    size_t *outlen);
+enum fealty_status fealty_rotate_read(const struct fealty_record *present,
+				      const void *p, size_t len,
+				      struct fealty_record *out);
+
 #ifdef __cplusplus
 }
 #endif
