@@ -251,6 +251,19 @@ unit_finding(struct station *s, const char *serial, int done, char out[ROOM])
 	return 0;
 }
 
+/* It may have been killed a moment ago, and come up again. */
+static void
+ask_database(struct world *w, const char *sql)
+{
+	long deadline = process_deadline(PATIENCE);
+
+	while (world_sql_status(w, sql) != 0) {
+		if (!process_left(deadline))
+			fail_msg("psql: %s", w->r.err);
+		process_pause();
+	}
+}
+
 int
 station_finding(struct station *s, int done, char out[ROOM])
 {
@@ -265,7 +278,7 @@ station_finding(struct station *s, int done, char out[ROOM])
 		n += snprintf(sql + n, sizeof(sql) - (size_t)n, ", '%s'",
 		    s->units[i]);
 	(void)snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
-	world_sql(s->w, sql);
+	ask_database(s->w, sql);
 	for (i = 0; i < s->nunits; i++)
 		if (unit_finding(s, s->units[i], done, out))
 			return 1;
@@ -283,7 +296,7 @@ order_finding(struct world *w, const char *order, char out[ROOM])
 	    "WHERE o.name = '%.64s' GROUP BY 1 HAVING o.issued <> "
 	    "count(d.number) OR o.issued <> count(DISTINCT d.serial) OR "
 	    "o.issued > max(o.quantity)", order);
-	world_sql(w, sql);
+	ask_database(w, sql);
 	if (w->r.out[0] == '\0')
 		return 0;
 	(void)snprintf(out, ROOM, "order %.64s: issued, made, units: %.100s",

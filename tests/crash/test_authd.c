@@ -96,15 +96,28 @@ authd_is_gone(void)
 	    atomic_load(&authd_cut->hit);
 }
 
+/* A server process of old may still answer authd: a new one has to. */
 static void
-wait_for_database(const struct authd_fixture *through)
+wait_for_database(void)
 {
 	long deadline = process_deadline(SECONDS);
 
-	while (http_ask(authd_fixture_api(through), "GET", "/v1/orders/first",
-		   w.admin, NULL, NULL, -1, &w.a) != 0 || w.a.status != 200) {
+	while (world_sql_status(&w, "SELECT 1") != 0) {
 		if (!process_left(deadline))
 			fail_msg("%s: the database does not come back", story);
+		process_pause();
+	}
+}
+
+static void
+wait_for_authd(void)
+{
+	long deadline = process_deadline(SECONDS);
+
+	wait_for_database();
+	while (world_http(&w, "GET", "/v1/orders/first", w.admin, NULL) != 200) {
+		if (!process_left(deadline))
+			fail_msg("%s: authd does not come back", story);
 		process_pause();
 	}
 }
@@ -115,21 +128,27 @@ revive_authd(void)
 {
 	authd_fixture_crash(w.authd);
 	arm_authd(CUT_NOTHING, 0);
-	wait_for_database(embedded);
+	wait_for_database();
 	preload(authd_cut_path);
 	if (authd_fixture_restart(w.authd) != 0)
 		fail_msg("%s: authd does not start again", story);
 	preload(NULL);
 }
 
-/* Its supervisor starts it again; nobody waits for that. */
+/* Its supervisor buries it and starts it again, which is not waited for. */
 static void
 kill_database(void)
 {
+	long deadline = process_deadline(SECONDS);
 	pid_t p = world_postmaster(&w);
 
-	if (p > 1)
-		(void)kill(p, SIGKILL);
+	assert_true(p > 1);
+	assert_int_equal(kill(p, SIGKILL), 0);
+	while (kill(p, 0) == 0) {
+		if (!process_left(deadline))
+			fail_msg("%s: nobody buries PostgreSQL", story);
+		process_pause();
+	}
 }
 
 static void
@@ -278,7 +297,7 @@ one_round(unsigned i, double where, const struct both *n)
 	if (authd_is_gone())
 		revive_authd();
 	arm_authd(CUT_NOTHING, 0);
-	wait_for_database(w.authd);
+	wait_for_authd();
 	expect_sound(status == 0 && i % 8 != 7);
 	burn_in_the_end(serial);
 	expect_sound(1);

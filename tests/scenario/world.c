@@ -461,8 +461,8 @@ world_code(const struct world *w, const char *code)
 	return 0;
 }
 
-void
-world_sql(struct world *w, const char *sql)
+int
+world_sql_status(struct world *w, const char *sql)
 {
 	char path[ROOM + 100], socket[ROOM];
 	const char *argv[] = {"/usr/lib/postgresql/15/bin/psql", "-h",
@@ -473,7 +473,13 @@ world_sql(struct world *w, const char *sql)
 	    authd_fixture_dir(w->authd));
 	assert_true(file_text(path, socket, sizeof(socket)) > 0);
 	socket[strcspn(socket, "\n")] = '\0';
-	if (process_run(argv, NULL, LIMIT, &w->r) != 0)
+	return process_run(argv, NULL, LIMIT, &w->r);
+}
+
+void
+world_sql(struct world *w, const char *sql)
+{
+	if (world_sql_status(w, sql) != 0)
 		fail_msg("psql: %s", w->r.err);
 }
 

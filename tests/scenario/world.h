@@ -116,6 +116,8 @@ int world_code(const struct world *w, const char *code);
 
 /* One of the database's superuser's questions; the answer in w->r.out. */
 void world_sql(struct world *w, const char *sql);
+/* The same of one that may be away: psql's status. */
+int world_sql_status(struct world *w, const char *sql);
 /* The postmaster's process. */
 pid_t world_postmaster(const struct world *w);
 
