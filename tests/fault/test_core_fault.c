@@ -16,6 +16,7 @@ struct step {
 	unsigned n;
 	struct unit u;
 	struct token_answer t;
+	struct record next; /* of a rotation */
 };
 
 /* One decision under fault n; out of it must come nothing or all. */
@@ -371,6 +372,76 @@ an_authority_opens_whole_or_not(void **state)
 	assert_true(n > 10 && n < CALLS_MAX);
 }
 
+/* ---- rotation ---- */
+
+static enum err
+do_rotate(struct step *s)
+{
+	static const unsigned char request[ROTATE_REQUEST_LEN] = {1};
+	struct core_call call = fixture_call(s->f, NULL);
+
+	return core_rotate(&call, s->u.identity, request, &s->next);
+}
+
+static void
+the_old_epoch_goes_on(struct step *s, enum err e)
+{
+	struct device d = device_of(s);
+
+	assert_int_equal(d.epoch, 1);
+	assert_true(d.pending == 0 || d.pending == 2);
+	assert_int_equal(fixture_introspect(s->f, &s->t), ERR_OK);
+	if (e == ERR_OK)
+		assert_int_equal(s->next.epoch, d.pending);
+}
+
+static void
+a_rotation_that_fails_costs_no_key(void **state)
+{
+	for_every_call(*state, active, do_rotate, the_old_epoch_goes_on);
+}
+
+static void
+given_the_next(struct step *s)
+{
+	active(s);
+	assert_int_equal(do_rotate(s), ERR_OK);
+}
+
+static enum err
+do_use(struct step *s)
+{
+	struct core_call call = fixture_call(s->f, NULL);
+	struct psk_used used = {.audience = "edge", .n = 1};
+	uint32_t i, known;
+
+	call.caller = &s->f->gateway;
+	for (i = 0; i < s->next.npeers; i++)
+		if (strcmp(s->next.peers[i].audience, "edge") == 0)
+			memcpy(used.identity[0], s->next.peers[i].identity,
+			    sizeof(used.identity[0]));
+	return core_psk_used(&call, &used, &known);
+}
+
+static void
+one_epoch_or_the_other(struct step *s, enum err e)
+{
+	struct device d = device_of(s);
+
+	assert_int_equal(d.pending, d.epoch == 1 ? 2 : 0);
+	assert_int_equal(fixture_introspect(s->f, &s->t),
+	    d.epoch == 1 ? ERR_OK : ERR_TOKEN_CUT);
+	if (e == ERR_OK)
+		assert_int_equal(d.epoch, 2);
+}
+
+static void
+a_first_use_is_a_switch_and_its_event_or_neither(void **state)
+{
+	for_every_call(*state, given_the_next, do_use,
+	    one_epoch_or_the_other);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)
 
 int
@@ -385,6 +456,8 @@ main(void)
 	    T(a_credential_is_given_only_with_its_row),
 	    T(a_conflict_anywhere_is_run_again),
 	    T(an_authority_opens_whole_or_not),
+	    T(a_rotation_that_fails_costs_no_key),
+	    T(a_first_use_is_a_switch_and_its_event_or_neither),
 	};
 
 	return cmocka_run_group_tests_name("core: faults", tests, NULL, NULL);
