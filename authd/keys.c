@@ -6,19 +6,66 @@
 #include <unistd.h>
 
 #include "authd/core/core.h"
+#include "authd/store/store.h"
 #include "lib/base/b64url.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 
+#define CONNECT_MS 10000
+#define STATEMENT_MS 10000
+
+/* The data key that has been sealed last, of the authority's own. */
+static enum err
+newest_data_key(const char *database, struct data_key_row *row)
+{
+	const struct store_conf conf = {database, 1, CONNECT_MS, STATEMENT_MS};
+	struct store_pool *pool = NULL;
+	struct store *st = NULL;
+	enum err e;
+
+	e = store_pool_open(&conf, &pool);
+	if (e == ERR_OK)
+		e = store_acquire(pool, CONNECT_MS, &st);
+	if (e == ERR_OK)
+		e = store_begin(st, 0, STORE_READ);
+	if (e == ERR_OK)
+		e = store_data_key_newest(st, row);
+	store_release(&st);
+	store_pool_close(&pool);
+	return e;
+}
+
+/* Another key than the one that is missing would open nothing there. */
+static enum err
+nothing_is_sealed(const char *database, const char *path, struct detail *d)
+{
+	struct data_key_row row = {0};
+	enum err e = newest_data_key(database, &row);
+
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (e == ERR_OK) {
+		detail_set(d, "%.120s is missing: it is the key-encryption "
+		    "key (%s) of this database; put it back", path,
+		    row.kek_id);
+		e = ERR_CONFIG;
+	}
+	return e;
+}
+
 enum err
-keys_make_kek(const char *path, struct detail *d)
+keys_make_kek(const char *path, const char *database, struct detail *d)
 {
 	char hex[2 * KEY32_LEN + 1];
 	struct key32 k;
-	enum err e = ERR_CRYPTO;
+	enum err e;
 
 	if (access(path, F_OK) == 0)
 		return ERR_OK; /* what it holds is judged by who reads it */
+	e = nothing_is_sealed(database, path, d);
+	if (e != ERR_OK)
+		return e;
+	e = ERR_CRYPTO;
 	if (getrandom(k.b, sizeof(k.b), 0) == (ssize_t)sizeof(k.b)) {
 		hex_encode(k.b, sizeof(k.b), hex);
 		e = file_create_atomic(path, 0600, hex, sizeof(hex) - 1);

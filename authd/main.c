@@ -104,12 +104,11 @@ prepare(struct authd *a, struct detail *d)
 		return e;
 	run_clear(a->run);
 	(void)snprintf(a->kek, sizeof(a->kek), "%s/kek", a->keys);
-	if (c->kek_file == NULL)
-		e = keys_make_kek(a->kek, d);
-	if (e == ERR_OK)
-		e = run_pid(a->run);
+	e = run_pid(a->run);
 	if (e == ERR_OK && a->migrate_database != NULL)
 		e = store_migrate(a->migrate_database, c->sql_dir, d);
+	if (e == ERR_OK && c->kek_file == NULL)
+		e = keys_make_kek(a->kek, a->database, d);
 	return e;
 }
 

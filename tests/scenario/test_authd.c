@@ -15,6 +15,7 @@
 
 #include "tests/helpers/authd_fixture.h"
 #include "tests/helpers/http_raw.h"
+#include "tests/helpers/process.h"
 #include "tests/unit/unit.h"
 
 #define ROOM 900 /* of a path */
@@ -90,6 +91,26 @@ it_goes_on_after_both_were_killed(void **state)
 	assert_int_equal(authd_fixture_restart(authd), 0);
 	assert_int_equal(get("/v1/groups"), 200);
 	assert_non_null(strstr(a.body, "\"durable\""));
+}
+
+/* Threat: another key in its place, and a start that says nothing useful. */
+static void
+a_missing_kek_is_told_and_not_replaced(void **state)
+{
+	char kek[1024], away[1040];
+
+	(void)snprintf(kek, sizeof(kek), "%s/keys/kek",
+	    authd_fixture_dir(authd));
+	(void)snprintf(away, sizeof(away), "%s.away", kek);
+	assert_int_equal(authd_fixture_end(authd), 0);
+	assert_int_equal(rename(kek, away), 0);
+	assert_int_not_equal(authd_fixture_restart(authd), 0);
+	assert_int_equal(file_wait(authd_fixture_log(authd),
+	    "/keys/kek is missing", 1), 0);
+	assert_int_not_equal(access(kek, F_OK), 0);
+	assert_int_equal(rename(away, kek), 0);
+	assert_int_equal(authd_fixture_restart(authd), 0);
+	assert_int_equal(get("/v1/groups"), 200);
 }
 
 static pid_t
@@ -325,6 +346,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(keys_are_for_their_owner_only),
 	    cmocka_unit_test(it_goes_on_where_it_stopped),
+	    cmocka_unit_test(a_missing_kek_is_told_and_not_replaced),
 	    cmocka_unit_test(it_goes_on_after_both_were_killed),
 	    cmocka_unit_test(it_lives_on_while_its_database_is_away),
 	    cmocka_unit_test(wrong_options_are_told_and_nothing_starts),
