@@ -32,11 +32,18 @@ static const struct {
     {"0A000", ERR_STORE, 1}, /* plan outlived a migration; no primary */
 };
 
+/*
+ * A commit that waits for its replica and is cancelled (pg_cancel_backend) is
+ * answered COMMIT all the same; only a warning says that no other machine
+ * has it.
+ */
 static void
-no_notice(void *arg, const char *message)
+note_warning(void *arg, const PGresult *res)
 {
-	(void)arg;
-	(void)message;
+	struct store *st = arg;
+	const char *s = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	st->warned |= s == NULL || strcmp(s, "WARNING") == 0;
 }
 
 void
@@ -176,7 +183,7 @@ dial(const struct store_pool *pool)
 	    "-c search_path=fealty,pg_catalog,pg_temp "
 	    "-c statement_timeout=%u -c synchronous_commit=on -c jit=off "
 	    "-c idle_in_transaction_session_timeout=%u "
-	    "-c row_security=on -c client_min_messages=error",
+	    "-c row_security=on -c client_min_messages=warning",
 	    pool->conf.statement_ms, 10000 + 2 * pool->conf.statement_ms);
 	return PQconnectdbParams(keys, values, 1);
 }
@@ -196,7 +203,7 @@ pg_connect(struct store *st)
 		log_line(LOG_WARN_, "database connection failed");
 		goto out;
 	}
-	(void)PQsetNoticeProcessor(st->conn, no_notice, NULL);
+	(void)PQsetNoticeReceiver(st->conn, note_warning, st);
 	e = check_role(st);
 	if (e != ERR_OK)
 		goto out;

@@ -95,6 +95,7 @@ struct store {
 	enum store_mode mode;
 	uint32_t tenant;
 	int listening;
+	int warned; /* the server has, in the round read last */
 	int has_pending; /* the answer to pending has not been read */
 	struct pg_round pending;
 	struct store *next; /* free list */
@@ -136,6 +137,12 @@ enum err round_add(struct store *st, struct pg_round *r,
 enum err round_send(struct store *st, const struct pg_round *r) MUST_CHECK;
 /* Reads all answers into r->res; the first failure is the result. */
 enum err round_read(struct store *st, struct pg_round *r) MUST_CHECK;
+/*
+ * Whether statement i of the round just read, a COMMIT, did it, and on every
+ * machine that it has to: else ERR_STORE.
+ */
+enum err round_committed(const struct store *st, const struct pg_round *r,
+    int i) MUST_CHECK;
 void round_free(struct pg_round *r);
 /* Reads what a commit or rollback without waiting left behind. */
 void pg_settle(struct store *st);

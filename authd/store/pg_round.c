@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <string.h>
 
+#include "lib/base/log.h"
+
 const struct stmt pg_begin_read = {"begin_read",
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
 const struct stmt pg_begin_write = {"begin_write",
@@ -169,6 +171,7 @@ round_read(struct store *st, struct pg_round *r)
 	int64_t deadline;
 	int i, lost = 0;
 
+	st->warned = 0;
 	/* Statements of a round are short: one may use up the time of all. */
 	deadline = clock_mono_ms(&clock_system) + GRACE_MS +
 	    st->pool->conf.statement_ms;
@@ -194,6 +197,23 @@ round_read(struct store *st, struct pg_round *r)
 		e = ERR_STORE;
 	}
 	return e;
+}
+
+/*
+ * Only the tag COMMIT is a commit: the server answers ROLLBACK, without an
+ * error, where the transaction had failed. And only one without a warning:
+ * see note_warning in pg.c.
+ */
+enum err
+round_committed(const struct store *st, const struct pg_round *r, int i)
+{
+	if (strcmp(PQcmdStatus(r->res[i]), "COMMIT") != 0)
+		return ERR_STORE;
+	if (!st->warned)
+		return ERR_OK;
+	log_line(LOG_WARN_, "database", F_STR("statement", "commit"),
+	    F_STR("error", "committed here, but not confirmed by a replica"));
+	return ERR_STORE;
 }
 
 void

@@ -182,9 +182,8 @@ insert_once(struct store *st, struct mark_group *leader,
 	} else {
 		pg_drop(st);
 	}
-	if (e == ERR_OK && (r.done != 4 ||
-	    strcmp(PQcmdStatus(r.res[3]), "COMMIT") != 0))
-		e = ERR_STORE;
+	if (e == ERR_OK)
+		e = r.done == 4 ? round_committed(st, &r, 3) : ERR_STORE;
 	if (e == ERR_OK)
 		e = deal(r.res[2], w, n);
 	round_free(&r);

@@ -205,10 +205,6 @@ end_later(struct store *st, const struct stmt *s)
 	st->has_pending = 1;
 }
 
-/*
- * Only the tag COMMIT is a commit: the server answers ROLLBACK, without an
- * error, where the transaction had failed.
- */
 static enum err
 end_now(struct store *st)
 {
@@ -225,8 +221,8 @@ end_now(struct store *st)
 		return ERR_STORE;
 	}
 	e = round_read(st, &r);
-	if (e == ERR_OK && strcmp(PQcmdStatus(r.res[0]), "COMMIT") != 0)
-		e = ERR_STORE;
+	if (e == ERR_OK)
+		e = round_committed(st, &r, 0);
 	round_free(&r);
 	return e;
 }
