@@ -234,6 +234,7 @@ core_authn(struct core_call *call, const char *credential, size_t len,
 	struct core *c = call->core;
 	unsigned char hash[32];
 	struct caller found;
+	int ready = core_ready(c) == ERR_OK, hit;
 	enum err e;
 
 	if (call->tenant == NULL || !well_formed(credential, len))
@@ -241,8 +242,11 @@ core_authn(struct core_call *call, const char *credential, size_t len,
 	e = sha256(credential, len, hash);
 	if (e != ERR_OK)
 		return e;
-	/* A cache that no follower keeps true answers nothing. */
-	if (core_ready(c) != ERR_OK || !callers_get(c->callers, hash, &found))
+	/* A cache that no follower keeps true lets nobody do anything. */
+	hit = (ready || call->asks_for_dead) &&
+	    callers_get(c->callers, hash, &found);
+	call->remembered = hit && !ready;
+	if (!hit)
 		e = call->may_block ? read_bounded(call, hash, &found) :
 		    ERR_WOULD_BLOCK;
 	wipe(hash, sizeof(hash));

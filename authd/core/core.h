@@ -76,10 +76,10 @@ const char *core_tenant_issuer(const struct core_tenant *t);
 uint64_t core_tenant_position(const struct core_tenant *t);
 /*
  * ERR_NOT_READY when the core is, or while signed events of the tenant are
- * known to be lost (core_recover).
+ * known to be lost (core_recover); d tells which.
  */
-enum err core_tenant_ready(const struct core *c, const struct core_tenant *t)
-    MUST_CHECK;
+enum err core_tenant_ready(const struct core *c, const struct core_tenant *t,
+    struct detail *d) MUST_CHECK;
 /* RFC 7517 text, cached. */
 enum err core_jwks(const struct core_tenant *t, struct buf *out) MUST_CHECK;
 /* The signed key set (docs/feed.md). */
@@ -94,6 +94,12 @@ struct core_call {
 	const struct core_tenant *tenant; /* of the path */
 	const struct caller *caller;	  /* NULL: none authenticated */
 	int may_block;
+	/*
+	 * The question is what is dead: while not ready a caller who is only
+	 * remembered may ask it, and is told nothing else.
+	 */
+	int asks_for_dead;
+	int remembered; /* told back by core_authn: such a caller */
 	char request_id[33];
 	struct detail detail;	/* told back on errors */
 	uint64_t devices;	/* told back with ERR_EXPECT */
@@ -311,6 +317,11 @@ void core_sub_close(struct feed_sub **s);
 struct recovery {
 	/* Heartbeat, NUL-terminated. NULL: the authority knows by itself. */
 	const char *seen;
+	/*
+	 * Key set that the database has lost as well, or NULL: what its feed
+	 * keys have signed is taken too.
+	 */
+	const char *keys;
 	const char **sets; /* n of them */
 	size_t n;
 };

@@ -99,26 +99,46 @@ judge(struct core_call *call, const struct seen_token *seen)
 	return token_alive(call->tenant, seen, NULL);
 }
 
+/*
+ * Whether the outcome holds however old what is known here may be: nothing
+ * raises the dead. That a token lives needs a head; so does that its key is
+ * unknown, and what is said of one from a position not seen here.
+ */
+static int
+is_certain(const struct core_call *call, const struct seen_token *read,
+    enum err e)
+{
+	if (e == ERR_OK || e == ERR_TOKEN_KEY)
+		return 0;
+	return read == NULL || e == ERR_TOKEN_EXPIRED ||
+	    read->claims.pos <= revset_position(call->tenant->revset);
+}
+
 enum err
 core_introspect(struct core_call *call, const char *token, size_t len,
     struct buf *json)
 {
+	const struct seen_token *read = NULL;
 	struct core *c = call->core;
 	struct seen_token seen;
 	int cached = 0;
-	enum err e;
+	enum err e, ready;
 
 	e = call_check(call);
 	if (e == ERR_OK)
 		e = token_read(c, call->tenant, token, len, &seen, &cached,
 		    &call->detail);
-	if (e == ERR_OK)
-		e = judge(call, &seen);
+	if (e == ERR_OK) {
+		read = &seen;
+		e = judge(call, read);
+	}
 	if (e == ERR_WOULD_BLOCK)
 		return e; /* it comes again */
-	/* That a token is dead is always true; that it lives needs a head. */
-	if (e == ERR_OK)
-		e = tenant_ready(c, call->tenant);
+	if (!is_certain(call, read, e)) {
+		ready = call->remembered ? ERR_NOT_READY :
+		    tenant_ready(c, call->tenant);
+		e = ready == ERR_OK ? e : ready;
+	}
 	core_count(c->introspections);
 	if (cached)
 		core_count(c->introspections_cached);

@@ -94,8 +94,18 @@ tenant_ready(const struct core *c, const struct core_tenant *t)
 }
 
 enum err
-core_tenant_ready(const struct core *c, const struct core_tenant *t)
+core_tenant_ready(const struct core *c, const struct core_tenant *t,
+    struct detail *d)
 {
+	int64_t ms = clock_mono_ms(c->clock) -
+	    atomic_load(&c->follower.fresh);
+
+	if (atomic_load(&t->lost) != 0)
+		detail_set(d, "the database has lost events that gateways "
+		    "have seen: nothing is issued until authctl recover");
+	else if (core_ready(c) != ERR_OK)
+		detail_set(d, "no write has been confirmed by the database "
+		    "and its replicas for %lld ms", (long long)ms);
 	return tenant_ready(c, t);
 }
 

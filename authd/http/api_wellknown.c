@@ -82,8 +82,12 @@ api_readyz(struct req *r)
 	uint64_t pos = core_tenant_position(r->call.tenant);
 	enum err e;
 
-	e = atomic_load(&r->conn->listener->http->draining) ? ERR_NOT_READY :
-	    core_tenant_ready(r->call.core, r->call.tenant);
+	e = core_tenant_ready(r->call.core, r->call.tenant, &r->call.detail);
+	if (e == ERR_OK &&
+	    atomic_load(&r->conn->listener->http->draining)) {
+		detail_set(&r->call.detail, "authd is stopping");
+		e = ERR_NOT_READY;
+	}
 	if (e != ERR_OK)
 		return e;
 	return buf_fmt(&r->reply.body,

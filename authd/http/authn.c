@@ -164,6 +164,7 @@ check(struct req *r, const struct presented *p)
 
 	if (strlen(p->secret) != CREDENTIAL_LEN)
 		return ERR_CREDENTIAL;
+	r->call.asks_for_dead = (r->route->flags & ROUTE_DEAD) != 0;
 	e = look_up(r, p->secret, &c);
 	if (e == ERR_OK && p->name[0] != '\0' && strcmp(p->name, c.name) != 0)
 		e = ERR_CREDENTIAL;

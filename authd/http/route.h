@@ -25,7 +25,8 @@ enum {
 	ROUTE_DEFAULT = 4, /* of tenant default only */
 	ROUTE_TENANT = 8,  /* parameter 0 names the tenant */
 	ROUTE_TOKEN = 16,  /* the token endpoint: device refusals are 400 */
-	ROUTE_RUN = 32	   /* workers take those that wait together */
+	ROUTE_RUN = 32,	   /* workers take those that wait together */
+	ROUTE_DEAD = 64	   /* asks what is dead: struct core_call */
 };
 
 #define ROUTE_PARAMS_MAX 2

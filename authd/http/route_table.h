@@ -12,7 +12,7 @@
 /* clang-format off */
 #define ROUTE_TABLE(X) \
 /* OAuth */ \
-X(POST, "/oauth2/introspect", R_GATEWAY | R_READ, API, KB(256), AUTHN, ROUTE_FAST | F_FORM, api_introspect) \
+X(POST, "/oauth2/introspect", R_GATEWAY | R_READ, API, KB(256), AUTHN, ROUTE_FAST | F_FORM | ROUTE_DEAD, api_introspect) \
 X(POST, "/oauth2/token", ROLE_PUBLIC, API, KB(8), NONE, F_FORM | ROUTE_TOKEN | ROUTE_RUN, api_token) \
 X(POST, "/oauth2/token", ROLE_DEVICE, DEVICE, KB(8), NONE, ROUTE_FAST | F_FORM | ROUTE_TOKEN, api_token_psk) \
 X(POST, "/oauth2/revoke", R_REVOKE | R_GATEWAY, API, KB(8), AUTHN, F_FORM, api_revoke) \

@@ -295,12 +295,12 @@ a_heartbeat_that_is_not_ours_stops_nothing(void **state)
 	assert_int_equal(heartbeat_sign(other, core_tenant_issuer(f->tenant),
 	    &h, &b), ERR_OK);
 	assert_int_equal(core_feed_seen(&call, b.p, b.len), ERR_OK);
-	assert_int_equal(core_tenant_ready(f->core, f->tenant), ERR_OK);
+	assert_int_equal(core_tenant_ready(f->core, f->tenant, NULL), ERR_OK);
 	buf_reset(&b);
 	assert_int_equal(heartbeat_sign(tenant_writable(f->tenant)->keys->feed,
 	    core_tenant_issuer(f->tenant), &h, &b), ERR_OK);
 	assert_int_equal(core_feed_seen(&call, b.p, b.len), ERR_NOT_READY);
-	assert_int_equal(core_tenant_ready(f->core, f->tenant),
+	assert_int_equal(core_tenant_ready(f->core, f->tenant, NULL),
 	    ERR_NOT_READY);
 	buf_free(&b);
 	signer_free(&other);
@@ -313,10 +313,10 @@ wait_tenant_ready(struct fixture *f)
 	const struct timespec ts = {0, 1000000};
 	time_t until = time(NULL) + 20;
 
-	while (core_tenant_ready(f->core, f->tenant) != ERR_OK &&
+	while (core_tenant_ready(f->core, f->tenant, NULL) != ERR_OK &&
 	    time(NULL) < until)
 		(void)nanosleep(&ts, NULL);
-	assert_int_equal(core_tenant_ready(f->core, f->tenant), ERR_OK);
+	assert_int_equal(core_tenant_ready(f->core, f->tenant, NULL), ERR_OK);
 }
 
 /*

@@ -451,6 +451,45 @@ an_authority_that_cannot_see_its_head_issues_nothing(void **state)
 	buf_free(&t.token);
 }
 
+/* The dead stay dead, so that much is known without the database. */
+static void
+an_authority_that_cannot_see_its_head_still_knows_the_dead(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, NULL);
+	struct token_answer dead = {.expires_in = 0}, t = {.expires_in = 0};
+	const struct secret *cred = &f->admin_credential;
+	struct caller who;
+	struct unit u;
+
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(fixture_token(f, &u, &dead), ERR_OK);
+	assert_int_equal(fixture_effect(f, "m1-A1", EFFECT_CUT, 0), ERR_OK);
+	assert_int_equal(fixture_token(f, &u, &t), ERR_OK);
+	assert_int_equal(core_authn(&call, (const char *)cred->p, cred->len,
+	    &who), ERR_OK);
+	fake_store_away(1);
+	atomic_fetch_add(&f->time.mono, 2001);
+	assert_int_equal(fixture_introspect(f, &dead), ERR_TOKEN_CUT);
+	assert_int_equal(fixture_introspect(f, &t), ERR_NOT_READY);
+	/* Who is only remembered may ask that, and nothing else. */
+	call.asks_for_dead = 0;
+	assert_int_equal(core_authn(&call, (const char *)cred->p, cred->len,
+	    &who), ERR_STORE);
+	call.asks_for_dead = 1;
+	assert_int_equal(core_authn(&call, (const char *)cred->p, cred->len,
+	    &who), ERR_OK);
+	assert_int_equal(call.remembered, 1);
+	fake_store_away(0);
+	fixture_ready(f);
+	/* What was let in as remembered is told of no life ever after. */
+	call.caller = &who;
+	assert_int_equal(core_introspect(&call, t.token.p, t.token.len,
+	    &(struct buf){.max = 4096}), ERR_NOT_READY);
+	buf_free(&dead.token);
+	buf_free(&t.token);
+}
+
 static void
 introspection_tells_the_living_from_the_dead(void **state)
 {
@@ -601,6 +640,7 @@ T(in_a_run_each_assertion_is_judged_by_itself),
 	    T(a_token_is_for_peers_and_within_the_scope),
 	    T(only_an_active_device_gets_a_token),
 	    T(an_authority_that_cannot_see_its_head_issues_nothing),
+	    T(an_authority_that_cannot_see_its_head_still_knows_the_dead),
 	    T(introspection_tells_the_living_from_the_dead),
 	    T(malformed_tokens_and_assertions_are_refused),
 	    T(a_device_can_revoke_its_own_tokens_and_no_others),
