@@ -55,26 +55,38 @@ report(struct ctl *ctl)
 	return EXIT_DONE;
 }
 
+/* One line, if there is a file; none: text->p stays NULL. */
+static int
+read_line(const char *path, const char *option, struct buf *text)
+{
+	int code = path == NULL ? 0 : read_file(path, option, text);
+
+	if (code == 0 && text->p != NULL)
+		text->p[strcspn(text->p, "\r\n")] = '\0';
+	return code;
+}
+
 int
 cmd_recover(struct ctl *ctl)
 {
-	struct buf beat = {.max = 0}, events = {.max = 0};
-	int code = 0;
+	struct buf beat = {.max = 0}, keys = {.max = 0}, events = {.max = 0};
 	json_t *o;
+	int code;
 
-	if (ctl->args.heartbeat != NULL)
-		code = read_file(ctl->args.heartbeat, "heartbeat", &beat);
+	code = read_line(ctl->args.heartbeat, "heartbeat", &beat);
+	if (code == 0)
+		code = read_line(ctl->args.keys, "keys", &keys);
 	if (code == 0)
 		code = read_file(ctl->args.events, "events", &events);
-	if (code == 0 && beat.p != NULL)
-		beat.p[strcspn(beat.p, "\r\n")] = '\0';
 	if (code == 0) {
-		o = json_pack("{s:s*, s:o}", "seen", beat.p, "events",
+		o = json_pack("{s:s*, s:s*, s:o}", "seen", beat.p, "keys",
+		    keys.p, "events",
 		    events.p == NULL ? json_array() : lines(events.p));
 		code = o == NULL ? ctl_refused("out of memory") :
 		    ctl_call(ctl, "POST", o, "/v1/recover");
 	}
 	buf_free(&beat);
+	buf_free(&keys);
 	buf_free(&events);
 	return code == 0 ? report(ctl) : code;
 }
@@ -84,6 +96,9 @@ const struct opt recover_options[] = {
     {"heartbeat", 0, OPT_STRING, "FILE",
 	"the newest signed heartbeat that a gateway holds", O(heartbeat), 0,
 	NULL},
+    {"keys", 0, OPT_STRING, "FILE",
+	"the key set that gateways hold, if a key was revoked since",
+	O(keys), 0, NULL},
     {"events", 0, OPT_STRING, "FILE",
 	"the signed events that gateways hold, one a line", O(events), 0,
 	NULL},

@@ -28,7 +28,7 @@ struct args {
 	const char *role, *audiences, *credential_out;
 	const char *enrolment_out, *urls;
 	const char *reason, *effect, *expect, *as;
-	const char *heartbeat, *events;
+	const char *heartbeat, *keys, *events;
 	const char *state, *order, *prefix;
 	uint64_t quantity, group, after, limit, wait_ms;
 	int derived, retired, rotate_first;

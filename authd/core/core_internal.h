@@ -345,6 +345,10 @@ enum err txn_run_device(struct txn *tx, enum err (*fn)(struct txn *))
     MUST_CHECK;
 /* Appends an event and remembers its position for the audit row. */
 enum err txn_event(struct txn *tx, struct event *e) MUST_CHECK;
+/* The key is revoked and, if it was in use, another takes its place; the
+ * version of the key set and the event are the caller's. */
+enum err key_replace(struct txn *tx, const struct secret_key_row *row)
+    MUST_CHECK;
 enum err txn_device_event(struct txn *tx, uint64_t dn,
     enum event_effect effect) MUST_CHECK;
 /*

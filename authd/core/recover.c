@@ -8,6 +8,7 @@
 #include "lib/base/parse.h"
 
 #define IMPORT_MAX 200000 /* events of one recovery */
+#define KEYS_GENERATION_SHIFT 20
 
 /*
  * A database that was restored, or lost its newest writes in a failover,
@@ -28,6 +29,37 @@ verify_seen(const struct core_tenant *t, const char *text, size_t len,
 	e = heartbeat_verify(t->keys->feed_jwks, t->issuer, text, len, out, d);
 	(void)pthread_rwlock_unlock(&w->keys_lock);
 	return e;
+}
+
+/*
+ * A key set of ours with a version that the database never gave: it was lost
+ * with the rest. An older one would bring back keys that were revoked.
+ */
+static enum err
+take_keys(struct core_call *call, const char *text, struct keyset *out)
+{
+	struct core_tenant *t = tenant_writable(call->tenant);
+	struct verifier *root = NULL;
+	struct es256_public pub;
+	uint64_t version;
+	enum err e;
+
+	(void)pthread_rwlock_rdlock(&t->keys_lock);
+	pub = t->keys->root;
+	version = t->keys->version;
+	(void)pthread_rwlock_unlock(&t->keys_lock);
+	e = verifier_new(&pub, &root);
+	if (e != ERR_OK)
+		return e;
+	e = keyset_verify(root, t->issuer, text, strlen(text), out,
+	    &call->detail);
+	verifier_free(&root);
+	if (e == ERR_OK && out->version > version)
+		return ERR_OK;
+	if (e == ERR_OK)
+		detail_set(&call->detail, "member keys: not newer than the "
+		    "key set here");
+	return ERR_REQUEST;
 }
 
 static enum err
@@ -68,6 +100,7 @@ core_feed_seen(struct core_call *call, const char *text, size_t len)
 
 struct recovering {
 	uint64_t seen;
+	struct keyset lost; /* feed NULL: none is */
 	struct event *events; /* by position */
 	size_t n, cap;
 	struct event cut;
@@ -96,18 +129,53 @@ keep(struct recovering *r, const struct set_run *run)
 }
 
 static enum err
+refused(struct core_call *call, const struct recovering *r, enum err e,
+    const struct detail *d)
+{
+	if (e == ERR_TOKEN_KEY && r->lost.feed == NULL)
+		detail_set(&call->detail, "signed by a key that is not known "
+		    "here: if a key was revoked since the backup, give the "
+		    "lost key set (keys) as well");
+	else
+		detail_set(&call->detail, "%s", d->text);
+	return ERR_REQUEST;
+}
+
+static enum err
+take_seen(struct core_call *call, const char *text, struct recovering *r)
+{
+	const struct core_tenant *t = call->tenant;
+	struct heartbeat h = {0};
+	struct detail d = {""};
+	enum err e;
+
+	e = verify_seen(t, text, strlen(text), &h, &d);
+	if (e != ERR_OK && r->lost.feed != NULL)
+		e = heartbeat_verify(r->lost.feed, t->issuer, text,
+		    strlen(text), &h, &d);
+	if (e != ERR_OK)
+		return refused(call, r, e, &d);
+	r->seen = h.head;
+	return ERR_OK;
+}
+
+static enum err
 take_set(struct core_call *call, const char *text, struct recovering *r)
 {
 	struct core_tenant *t = tenant_writable(call->tenant);
 	struct set_run run = {0};
+	struct detail d = {""};
 	enum err e;
 
 	(void)pthread_rwlock_rdlock(&t->keys_lock);
 	e = set_verify(t->keys->feed_jwks, t->issuer, text, strlen(text),
-	    &run, &call->detail);
+	    &run, &d);
 	(void)pthread_rwlock_unlock(&t->keys_lock);
+	if (e != ERR_OK && r->lost.feed != NULL)
+		e = set_verify(r->lost.feed, t->issuer, text, strlen(text),
+		    &run, &d);
 	if (e != ERR_OK)
-		return ERR_REQUEST;
+		return refused(call, r, e, &d);
 	e = keep(r, &run);
 	set_run_free(&run);
 	return e;
@@ -121,13 +189,34 @@ by_pos(const void *a, const void *b)
 	return x->pos < y->pos ? -1 : x->pos > y->pos;
 }
 
+/* A key that was revoked when it was lost is revoked: here it still signs. */
+static enum err
+lose_key(struct txn *tx, const char *kid)
+{
+	struct secret_key_row *rows = calloc(CORE_KEYS_MAX, sizeof(*rows));
+	size_t i, n = 0;
+	enum err e;
+
+	e = rows == NULL ? ERR_NOMEM :
+	    store_secret_key_list(tx->st, rows, CORE_KEYS_MAX, &n);
+	for (i = 0; e == ERR_OK && i < n; i++)
+		if (rows[i].has_public && strcmp(rows[i].kid, kid) == 0 &&
+		    strcmp(rows[i].purpose, "root") != 0)
+			e = key_replace(tx, &rows[i]);
+	free(rows);
+	return e;
+}
+
 /* A device that was blocked when it was lost is suspended: a row says so. */
 static enum err
-restore_state(struct store *st, const struct event *ev)
+restore_state(struct txn *tx, const struct event *ev)
 {
+	struct store *st = tx->st;
 	struct device dev;
 	enum err e;
 
+	if (ev->kind == EV_SIGNING_KEY)
+		return lose_key(tx, ev->id);
 	if (ev->kind == EV_TENANT)
 		return ev->effect == EFFECT_CUT ? ERR_OK :
 		    store_tenant_block(st, ev->effect == EFFECT_BLOCK);
@@ -178,7 +267,7 @@ again(struct txn *tx, const struct event *lost, uint64_t *imported)
 		return e;
 	e = txn_event(tx, &ev);
 	if (e == ERR_OK)
-		e = restore_state(tx->st, &ev);
+		e = restore_state(tx, &ev);
 	(*imported)++;
 	return e;
 }
@@ -198,7 +287,7 @@ import(struct txn *tx, struct recovering *r, uint64_t head)
 		if (e == ERR_EXISTS)
 			return ERR_CONFLICT; /* it was given just now */
 		if (e == ERR_OK)
-			e = restore_state(tx->st, &r->events[i]);
+			e = restore_state(tx, &r->events[i]);
 		r->imported++;
 	}
 	return e;
@@ -250,6 +339,28 @@ next_generation(const struct recovering *r, uint64_t head, uint64_t lost)
 	return generation_after(top) < end ? generation_after(top) : 0;
 }
 
+/*
+ * Whoever has the lost key set takes none of an equal version for newer, so
+ * versions have generations too: by bits below any number of changes.
+ */
+static enum err
+raise_keys(struct txn *tx, const struct recovering *r)
+{
+	uint64_t version = 0;
+	enum err e;
+
+	e = store_keys_version(tx->st, &version);
+	if (e != ERR_OK)
+		return e;
+	if (r->lost.version > version)
+		version = r->lost.version;
+	version = ((version >> KEYS_GENERATION_SHIFT) + 1) <<
+	    KEYS_GENERATION_SHIFT;
+	if (version > NUMBER_MAX)
+		return ERR_REQUEST;
+	return store_keys_version_raise(tx->st, version);
+}
+
 static enum err
 recover_txn(struct txn *tx)
 {
@@ -263,7 +374,7 @@ recover_txn(struct txn *tx)
 	e = store_position(tx->st, &head, &floor);
 	if (e != ERR_OK)
 		return e;
-	if (r->seen <= head && lost == 0) {
+	if (r->seen <= head && lost == 0 && r->lost.feed == NULL) {
 		detail_set(&tx->call->detail, "nothing is lost: the database "
 		    "has all events up to the heartbeat's head");
 		return ERR_REQUEST;
@@ -273,6 +384,8 @@ recover_txn(struct txn *tx)
 		return ERR_REQUEST;
 	/* First: from here on the counter is ours alone until the end. */
 	e = store_position_raise(tx->st, raised);
+	if (e == ERR_OK)
+		e = raise_keys(tx, r);
 	if (e == ERR_OK)
 		e = import(tx, r, head);
 	for (i = 0; e == ERR_OK && i < r->n && r->events[i].pos <= head; i++)
@@ -287,6 +400,28 @@ recover_txn(struct txn *tx)
 	return e;
 }
 
+/* All that is shown, verified: keys, heartbeat, events in order. */
+static enum err
+take_all(struct core_call *call, const struct recovery *in,
+    struct recovering *r)
+{
+	enum err e = ERR_OK;
+	size_t i;
+
+	if (in->n > RECOVER_SETS_MAX)
+		return ERR_REQUEST;
+	if (in->keys != NULL)
+		e = take_keys(call, in->keys, &r->lost);
+	/* None can be shown when the key that signed them had to go. */
+	if (e == ERR_OK && in->seen != NULL)
+		e = take_seen(call, in->seen, r);
+	for (i = 0; e == ERR_OK && i < in->n; i++)
+		e = take_set(call, in->sets[i], r);
+	if (e == ERR_OK && r->n > 0)
+		qsort(r->events, r->n, sizeof(*r->events), by_pos);
+	return e;
+}
+
 enum err
 core_recover(struct core_call *call, const struct recovery *in,
     struct recovered *out)
@@ -295,27 +430,18 @@ core_recover(struct core_call *call, const struct recovery *in,
 	    .effect = EFFECT_CUT}};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
 	    .action = "tenant.recover", .object_kind = "tenant", .arg = &r};
-	struct heartbeat h = {0};
-	enum err e = ERR_OK;
-	size_t i;
+	enum err e;
 
-	if (in->n > RECOVER_SETS_MAX)
-		return ERR_REQUEST;
-	/* None can be shown when the key that signed them had to go. */
-	if (in->seen != NULL && verify_seen(call->tenant, in->seen,
-	    strlen(in->seen), &h, &call->detail) != ERR_OK)
-		return ERR_REQUEST;
-	for (i = 0; e == ERR_OK && i < in->n; i++)
-		e = take_set(call, in->sets[i], &r);
-	if (e == ERR_OK && r.n > 0)
-		qsort(r.events, r.n, sizeof(*r.events), by_pos);
-	r.seen = h.head;
+	e = take_all(call, in, &r);
 	(void)snprintf(r.cut.id, sizeof(r.cut.id), "%u",
 	    call->tenant->number);
 	(void)snprintf(tx.object, sizeof(tx.object), "%s",
 	    call->tenant->name);
 	if (e == ERR_OK)
+		e = keyring_prepare(call->core, call->tenant->number);
+	if (e == ERR_OK)
 		e = txn_run(&tx, recover_txn);
+	keyset_free(&r.lost);
 	free(r.events);
 	if (e != ERR_OK)
 		return e;

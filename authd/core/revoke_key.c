@@ -115,6 +115,19 @@ count_hit(struct txn *tx, struct key_revoking *k,
 	return ERR_EXPECT;
 }
 
+enum err
+key_replace(struct txn *tx, const struct secret_key_row *row)
+{
+	const struct new_secret fresh = {.purpose = row->purpose, .es256 = 1};
+	enum err e;
+
+	e = store_secret_key_state(tx->st, row->number, "revoked");
+	if (e == ERR_OK && strcmp(row->state, "active") == 0)
+		e = secret_key_add(tx->call->core, tx->st,
+		    tx->call->tenant->number, &fresh);
+	return e;
+}
+
 /*
  * The key goes, another takes its place, the key set gets a new version, and
  * the event says so: in one transaction, the event last.
@@ -124,7 +137,6 @@ key_txn(struct txn *tx)
 {
 	struct key_revoking *k = tx->arg;
 	const struct secret_key_row *row = NULL;
-	struct new_secret fresh = {.es256 = 1};
 	enum err e;
 
 	e = find_key(tx, k, &row);
@@ -132,11 +144,7 @@ key_txn(struct txn *tx)
 		e = count_hit(tx, k, row);
 	if (e != ERR_OK || k->r->dry_run)
 		return e;
-	fresh.purpose = row->purpose;
-	e = store_secret_key_state(tx->st, row->number, "revoked");
-	if (e == ERR_OK && strcmp(row->state, "active") == 0)
-		e = secret_key_add(tx->call->core, tx->st,
-		    tx->call->tenant->number, &fresh);
+	e = key_replace(tx, row);
 	if (e == ERR_OK)
 		e = store_keys_version_next(tx->st);
 	return e == ERR_OK ? txn_event(tx, &k->ev) : e;

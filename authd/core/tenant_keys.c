@@ -193,13 +193,16 @@ enum err
 tenant_keys_follow(struct core *c, struct store *st, struct core_tenant *t,
     const struct event *ev, size_t n)
 {
+	uint64_t now = revset_position(t->revset) >> POS_GENERATION_SHIFT;
 	struct tenant_keys *k = NULL;
 	int changed = 0;
 	enum err e;
 	size_t i;
 
+	/* A new generation has a key set of a new version: core_recover. */
 	for (i = 0; i < n; i++)
-		changed |= is_ours(t, &ev[i]);
+		changed |= is_ours(t, &ev[i]) ||
+		    ev[i].pos >> POS_GENERATION_SHIFT != now;
 	if (!changed)
 		return ERR_OK;
 	e = tenant_keys_load(c, st, t, &k);

@@ -81,13 +81,17 @@ take_sets(struct req *r, json_t *a, struct recovery *in)
 }
 
 static enum err
-recover(struct req *r, json_t *seen, json_t *events, struct recovered *out)
+recover(struct req *r, json_t *const shown[2], json_t *events,
+    struct recovered *out)
 {
-	struct recovery in = {.seen = json_string_value(seen)};
+	struct recovery in = {.seen = json_string_value(shown[0]),
+	    .keys = json_string_value(shown[1])};
 	enum err e;
 
-	if (in.seen == NULL && seen != NULL) {
-		detail_set(&r->call.detail, "member seen: a heartbeat");
+	if ((in.seen == NULL) != (shown[0] == NULL) ||
+	    (in.keys == NULL) != (shown[1] == NULL)) {
+		detail_set(&r->call.detail, "members seen, keys: a heartbeat, "
+		    "a key set");
 		return ERR_JSON;
 	}
 	e = take_sets(r, events, &in);
@@ -101,16 +105,18 @@ enum err
 api_recover(struct req *r)
 {
 	struct recovered done = {0};
-	json_t *seen, *events;
+	json_t *shown[2], *events;
 	struct jin in;
 	enum err e, form;
 
 	jin_open(&in, r->body.p, r->body.len, &r->call.detail);
-	seen = json_incref(jin_any(&in, "seen"));
+	shown[0] = json_incref(jin_any(&in, "seen"));
+	shown[1] = json_incref(jin_any(&in, "keys"));
 	events = json_incref(jin_any(&in, "events"));
 	form = jin_done(&in);
-	e = form == ERR_OK ? recover(r, seen, events, &done) : form;
-	json_decref(seen);
+	e = form == ERR_OK ? recover(r, shown, events, &done) : form;
+	json_decref(shown[0]);
+	json_decref(shown[1]);
 	json_decref(events);
 	return e != ERR_OK ? e : req_json(r, 200, json_pack("{s:I, s:I}",
 	    "imported", (json_int_t)done.imported, "position",

@@ -98,6 +98,9 @@ enum err store_floor_advance(struct store *st, uint32_t age) MUST_CHECK;
 /* The version of the key set, and a new one for keys that change now. */
 enum err store_keys_version(struct store *st, uint64_t *version) MUST_CHECK;
 enum err store_keys_version_next(struct store *st) MUST_CHECK;
+/* It is version now, unless it is beyond that already. */
+enum err store_keys_version_raise(struct store *st, uint64_t version)
+    MUST_CHECK;
 
 /* ---- events ---- */
 /*

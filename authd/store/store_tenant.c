@@ -183,6 +183,18 @@ store_keys_version_next(struct store *st)
 }
 
 enum err
+store_keys_version_raise(struct store *st, uint64_t version)
+{
+	static const struct stmt s = {"keys_version_raise",
+	    "UPDATE counter SET keys_version = greatest(keys_version, $1) "
+	    "RETURNING 1"};
+	struct pg_args a = {0};
+
+	arg_int(&a, (int64_t)version);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
 store_tenant_block(struct store *st, int blocked)
 {
 	static const struct stmt s = {"tenant_block",

@@ -357,3 +357,24 @@ a_tenant_can_be_blocked(void **state)
 	assert_int_equal(n, 2);
 	commit(&st);
 }
+
+void
+versions_of_the_key_set_only_grow(void **state)
+{
+	struct ground a;
+	struct store *st;
+	uint64_t v = 0, was;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_keys_version(st, &was));
+	OK(store_keys_version_next(st));
+	OK(store_keys_version(st, &v));
+	assert_true(v == was + 1);
+	OK(store_keys_version_raise(st, 1 << 20));
+	OK(store_keys_version_raise(st, 7));
+	OK(store_keys_version(st, &v));
+	assert_true(v == 1 << 20);
+	commit(&st);
+}

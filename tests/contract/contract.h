@@ -49,7 +49,7 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(the_pool_is_bounded) X(a_folder_without_migrations_is_refused) \
 	X(data_keys_count_their_uses) X(secret_keys_are_kept_in_order) \
 	X(audit_rows_come_back_in_order) X(an_instance_confirms) \
-	X(a_tenant_can_be_blocked)
+	X(a_tenant_can_be_blocked) X(versions_of_the_key_set_only_grow)
 #define CASES_REGISTRY(X) \
 	X(callers_are_found_by_hash_and_name) X(audiences_can_change) \
 	X(groups_are_numbered_and_counted) X(models_get_one_master_key) \

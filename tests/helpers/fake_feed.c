@@ -79,6 +79,19 @@ store_keys_version_next(struct store *st)
 }
 
 enum err
+store_keys_version_raise(struct store *st, uint64_t version)
+{
+	enum err e = fake_enter(st, 1);
+	struct f_tenant *t = e == ERR_OK ? fake_tenant(st) : NULL;
+
+	if (t == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	if (t->keys_version < version)
+		t->keys_version = version;
+	return ERR_OK;
+}
+
+enum err
 store_event_last(struct store *st, uint64_t upto, uint64_t *pos)
 {
 	enum err e = fake_enter(st, 0);
