@@ -81,6 +81,9 @@ ask_authority(const struct fealty_record *r, const struct options *o,
 		return (DONE);
 	fprintf(stderr, "device: the authority says: %d %s\n", http,
 	    http > 0 ? out : "");
+	if (http > 0 && l.retry_after >= 0)
+		fprintf(stderr, "device: try again in %ld s\n",
+		    l.retry_after);
 	return (http < 0 || http == 429 || http == 503 ? TRY_AGAIN : REFUSED);
 }
 

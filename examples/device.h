@@ -18,6 +18,7 @@ struct link {
 	int fd;
 	char identity[FEALTY_IDENTITY_LEN + 1];
 	unsigned char key[FEALTY_KEY_LEN];
+	long retry_after; /* seconds, as the last answer asked for; or -1 */
 };
 /*
  * Connects to peer audience, at "host:port" or (NULL) where the record says.

@@ -237,14 +237,13 @@ link_read(struct link *l, char *out, size_t size)
 	return (n);
 }
 
-/* The body's length as announced, or -1. */
+/* The number in a header ("\r\nname:"), or -1. */
 static long
-content_length(const char *head, const char *end)
+header_number(const char *head, const char *end, const char *name)
 {
-	static const char name[] = "\r\ncontent-length:";
 	const char *p = strcasestr(head, name);
 
-	return (p != NULL && p < end ? strtol(p + sizeof(name) - 1, NULL, 10)
+	return (p != NULL && p < end ? strtol(p + strlen(name), NULL, 10)
 	    : -1);
 }
 
@@ -265,7 +264,8 @@ answer(struct link *l, char *text, size_t size, size_t *end)
 		got += (size_t)n;
 		if (body == NULL && (body = strstr(text, "\r\n\r\n")) != NULL) {
 			body += 4;
-			len = content_length(text, body);
+			len = header_number(text, body,
+			    "\r\ncontent-length:");
 		}
 	}
 	*end = got;
@@ -296,6 +296,8 @@ link_ask(struct link *l, const struct ask *a, char *out, size_t size,
 	if (body != NULL && strncmp(text, "HTTP/1.", 7) == 0 &&
 	    text[8] == ' ' && (end -= (size_t)(body - text)) < size) {
 		status = (int)strtol(text + 9, NULL, 10);
+		l->retry_after = header_number(text, body,
+		    "\r\nretry-after:");
 		memcpy(out, body, end);
 		out[end] = '\0';
 		*len = end;

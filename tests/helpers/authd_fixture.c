@@ -219,16 +219,23 @@ int
 authd_fixture_second(const struct authd_fixture *first,
     const char *const *extra, struct authd_fixture **out)
 {
-	struct authd_fixture *f = fixture_new(extra);
 	char socket_dir[256];
+
+	if (read_text(first->run, "socket-dir", socket_dir,
+		sizeof(socket_dir)) != 0)
+		return -1;
+	return authd_fixture_moved(first, socket_dir, extra, out);
+}
+
+int
+authd_fixture_moved(const struct authd_fixture *first,
+    const char *socket_dir, const char *const *extra,
+    struct authd_fixture **out)
+{
+	struct authd_fixture *f = fixture_new(extra);
 
 	if (f == NULL)
 		return -1;
-	if (read_text(first->run, "socket-dir", socket_dir,
-		sizeof(socket_dir)) != 0) {
-		free(f);
-		return -1;
-	}
 	(void)snprintf(f->database, sizeof(f->database),
 	    "host=%s port=5432 user=fealty_app dbname=fealty", socket_dir);
 	(void)snprintf(f->dir, sizeof(f->dir), "%s", first->dir);

@@ -19,6 +19,10 @@ int authd_fixture_start(const char *const *extra,
  */
 int authd_fixture_second(const struct authd_fixture *first,
     const char *const *extra, struct authd_fixture **out);
+/* The same on the database behind another Unix socket in socket_dir. */
+int authd_fixture_moved(const struct authd_fixture *first,
+    const char *socket_dir, const char *const *extra,
+    struct authd_fixture **out);
 uint16_t authd_fixture_api(const struct authd_fixture *f);
 uint16_t authd_fixture_device(const struct authd_fixture *f);
 const char *authd_fixture_url(const struct authd_fixture *f);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -217,4 +218,29 @@ file_wait(const char *path, const char *text, unsigned seconds)
 	}
 	free(buf);
 	return found ? 0 : -1;
+}
+
+void
+process_signal_family(pid_t pid, int sig)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+	char path[300];
+	pid_t parent;
+	FILE *f;
+
+	(void)kill(pid, sig);
+	while (proc != NULL && (d = readdir(proc)) != NULL) {
+		(void)snprintf(path, sizeof(path), "/proc/%s/stat",
+		    d->d_name);
+		f = atoi(d->d_name) > 1 ? fopen(path, "r") : NULL;
+		if (f == NULL)
+			continue;
+		if (fscanf(f, "%*d (%*[^)]) %*c %d", &parent) == 1 &&
+		    parent == pid)
+			(void)kill(atoi(d->d_name), sig);
+		(void)fclose(f);
+	}
+	if (proc != NULL)
+		(void)closedir(proc);
 }

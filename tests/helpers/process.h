@@ -28,6 +28,9 @@ int process_ended(pid_t *pid, int *status);
 /* Sends sig, waits, kills its group. The status; *pid is 0 then. */
 int process_stop(pid_t *pid, int sig);
 
+/* To a process (of a server, say) and its children. */
+void process_signal_family(pid_t pid, int sig);
+
 /* A pause between two looks at what is waited for. */
 void process_pause(void);
 /* Now plus seconds, for process_left: 1 until then. */

@@ -2,7 +2,6 @@
  * What a database that hangs, is full of the past or was tampered with does
  * to authd, and what it must not do.
  */
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,30 +55,13 @@ expired_marks_go_as_fast_as_they_can_be_made(void **state)
 	world_close(&w);
 }
 
-/* The postmaster and its children. */
 static void
 signal_database(struct world *w, int sig)
 {
-	pid_t master = world_postmaster(w), parent;
-	DIR *proc = opendir("/proc");
-	struct dirent *d;
-	char path[300];
-	FILE *f;
+	pid_t master = world_postmaster(w);
 
 	assert_true(master > 1);
-	assert_non_null(proc);
-	while ((d = readdir(proc)) != NULL) {
-		(void)snprintf(path, sizeof(path), "/proc/%s/stat",
-		    d->d_name);
-		f = atoi(d->d_name) > 1 ? fopen(path, "r") : NULL;
-		if (f == NULL)
-			continue;
-		if (fscanf(f, "%*d (%*[^)]) %*c %d", &parent) == 1 &&
-		    (parent == master || atoi(d->d_name) == master))
-			(void)kill(atoi(d->d_name), sig);
-		(void)fclose(f);
-	}
-	(void)closedir(proc);
+	process_signal_family(master, sig);
 }
 
 static void
