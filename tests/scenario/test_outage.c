@@ -13,6 +13,8 @@
 #define PROMPT_MS 12000 /* an answer, whatever the database does */
 #define DEADLINE_MS 60000
 #define MARKS "60000"
+#define FRESH_MS 2000 /* a confirmed head counts for so long */
+#define SLACK_MS 700  /* a busy machine */
 
 static int64_t
 now_ms(void)
@@ -79,7 +81,7 @@ is_told_to_wait(struct world *w, const char *path, const char *body)
 static void
 a_frozen_database_holds_nobody_up(void **state)
 {
-	int64_t until, begun;
+	int64_t until, begun, asked, last;
 	struct world w;
 	int i;
 
@@ -88,6 +90,13 @@ a_frozen_database_holds_nobody_up(void **state)
 	world_burn(&w, "SN0001");
 	assert_int_equal(DEVICE(&w, "SN0001", "1.3", "token"), 0);
 	signal_database(&w, SIGSTOP);
+	begun = last = now_ms();
+	/* A token takes no query, but a head that is 2 s old at most. */
+	while ((asked = now_ms()) - begun < 2 * FRESH_MS)
+		if (DEVICE(&w, "SN0001", "1.3", "token") == 0)
+			last = asked;
+	assert_true(last - begun < FRESH_MS + SLACK_MS);
+	assert_non_null(strstr(w.r.err, "says: 503 "));
 	is_told_to_wait(&w, "/v1/devices", NULL);
 	until = now_ms() + DEADLINE_MS;
 	while (world_http(&w, "GET", "/readyz", NULL, NULL) == 200)
