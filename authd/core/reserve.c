@@ -74,6 +74,19 @@ enrol(struct txn *tx, const struct order *o, struct device *dev)
 	return e == ERR_EXISTS ? ERR_CONFLICT : e;
 }
 
+/*
+ * While this one waited for the order's row, another one may have reserved
+ * the same serial: start again, find it.
+ */
+static int
+overtaken(struct txn *tx, const struct order *o, const char *serial)
+{
+	struct device other;
+
+	return store_device_by_serial(tx->st, o->name, serial, &other) ==
+	    ERR_OK;
+}
+
 static enum err
 take_place(struct txn *tx, const struct order *o, struct reserving *r)
 {
@@ -82,6 +95,8 @@ take_place(struct txn *tx, const struct order *o, struct reserving *r)
 	enum err e;
 
 	e = store_order_take(tx->st, o->name, &place);
+	if (e == ERR_ORDER_FULL && overtaken(tx, o, r->serial))
+		return ERR_CONFLICT;
 	if (e != ERR_OK)
 		return e;
 	memset(dev, 0, sizeof(*dev));
@@ -97,6 +112,8 @@ take_place(struct txn *tx, const struct order *o, struct reserving *r)
 		return e;
 	}
 	e = store_device_by_id(tx->st, dev->device_id, &other);
+	if (e == ERR_OK && overtaken(tx, o, r->serial))
+		return ERR_CONFLICT;
 	if (e == ERR_OK) {
 		detail_set(&tx->call->detail, "device_id %s is taken by "
 		    "another order's device", dev->device_id);
