@@ -213,10 +213,8 @@ struct gw_used;
 enum err gw_used_new(struct fealty_gateway *g, struct gw_used **out)
     MUST_CHECK;
 void gw_used_free(struct gw_used **u);
-/* A handshake under a pending epoch is complete: to be told. */
-void gw_used_note(struct fealty_gateway *g, const char *identity,
-    uint64_t dn, uint32_t epoch);
-/* Likewise a session, if its epoch is pending. */
+/* A handshake is complete, or a session there: told if the cache says that
+ * its epoch is pending. */
 void gw_used_peer(struct fealty_gateway *g, const struct fealty_device *peer);
 /* Now and then: what could not be told is tried again. */
 void gw_used_kick(struct fealty_gateway *g);

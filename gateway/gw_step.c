@@ -135,8 +135,7 @@ settle(struct conn *c)
 	if ((e = gw_judge(c->g, &cl, &c->event)) != ERR_OK)
 		return (refused(c, e, NULL));
 	if (c->psk.answer.pending)
-		gw_used_note(c->g, c->identity, peer.device_number,
-		    peer.epoch);
+		gw_used_peer(c->g, &peer);
 	log_handshake(c, true, ERR_OK, NULL);
 	return (FEALTY_STEP_DONE);
 }

@@ -135,8 +135,8 @@ gw_used_kick(struct fealty_gateway *g)
 	pthread_mutex_unlock(&u->lock);
 }
 
-void
-gw_used_note(struct fealty_gateway *g, const char *identity, uint64_t dn,
+static void
+note(struct fealty_gateway *g, const char *identity, uint64_t dn,
     uint32_t epoch)
 {
 	struct gw_used *u = g->used;
@@ -165,5 +165,5 @@ gw_used_peer(struct fealty_gateway *g, const struct fealty_device *peer)
 	/* what a token says of an epoch, the authority has seen used */
 	if (peer->tls != 0 && gw_cache_pending(g->cache, peer->device_number,
 	    peer->epoch, identity))
-		gw_used_note(g, identity, peer->device_number, peer->epoch);
+		note(g, identity, peer->device_number, peer->epoch);
 }

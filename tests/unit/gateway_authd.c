@@ -23,7 +23,9 @@ struct authd {
 	struct event events[EVENTS];
 	size_t n;
 	uint64_t floor;
-	int held, down;
+	int held, down, pending;
+	enum err used_refusal;
+	unsigned used, used_requests;
 	enum err refusal[DEVICES];
 	unsigned psk_requests, jwks_requests, feed_requests;
 	size_t page; /* events in an answer at most; 0: all */
@@ -90,6 +92,7 @@ answer_psk(struct authd *a, const char *body, size_t len, struct buf *out)
 		return (a->refusal[id.dn]);
 	device_key(id.dn, r.tls, &p.key);
 	p.dn = id.dn;
+	p.pending = a->pending;
 	p.groups[0] = (uint32_t)id.dn + 10;
 	p.pos = a->n > 0 ? a->events[a->n - 1].pos : 1;
 	snprintf(p.device_id, sizeof(p.device_id), "dev-%d", (int)id.dn);
@@ -98,6 +101,22 @@ answer_psk(struct authd *a, const char *body, size_t len, struct buf *out)
 	while (a->held)
 		pthread_cond_wait(&a->opened, &a->lock);
 	return (e);
+}
+
+static enum err
+answer_used(struct authd *a, const struct buf *body, struct buf *out)
+{
+	struct psk_used u;
+	enum err e;
+
+	a->used_requests++;
+	if ((e = wire_psk_used_decode(body->p, body->len, &u, NULL)) !=
+	    ERR_OK)
+		return (e);
+	if (a->used_refusal != ERR_OK)
+		return (a->used_refusal);
+	a->used += u.n;
+	return (buf_fmt(out, "{\"known\":%u}", u.n));
 }
 
 static enum err
@@ -131,6 +150,8 @@ answer(struct authd *a, struct MHD_Connection *c, const char *path,
 		return (ERR_NOT_READY);
 	if (strcmp(path, "/v1/psk") == 0)
 		return (answer_psk(a, body->p, body->len, out));
+	if (strcmp(path, "/v1/psk/used") == 0)
+		return (answer_used(a, body, out));
 	if (strcmp(path, "/v1/audiences/" AUDIENCE "/identity-keys") == 0)
 		return (wire_identity_keys_encode(&k, out));
 	if (strcmp(path, "/.well-known/jwks.json") == 0) {
@@ -364,6 +385,27 @@ authd_down(struct authd *a, int down)
 	pthread_mutex_lock(&a->lock);
 	a->down = down;
 	pthread_mutex_unlock(&a->lock);
+}
+
+void
+authd_pending(struct authd *a, int pending, enum err used)
+{
+	pthread_mutex_lock(&a->lock);
+	a->pending = pending;
+	a->used_refusal = used;
+	pthread_mutex_unlock(&a->lock);
+}
+
+unsigned
+authd_used(struct authd *a, unsigned *requests)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&a->lock);
+	n = a->used;
+	*requests = a->used_requests;
+	pthread_mutex_unlock(&a->lock);
+	return (n);
 }
 
 void

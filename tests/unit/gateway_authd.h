@@ -41,6 +41,10 @@ void authd_refuse(struct authd *a, uint64_t dn, enum err err);
 void authd_hold_psk(struct authd *a, int shut);
 /* Everything answers 503. */
 void authd_down(struct authd *a, int down);
+/* Keys are of pending epochs; what POST /v1/psk/used says. */
+void authd_pending(struct authd *a, int pending, enum err used);
+/* First uses told, in so many requests. */
+unsigned authd_used(struct authd *a, unsigned *requests);
 /* A new signing key beside the old one(s), used from now on. */
 void authd_new_key(struct authd *a);
 unsigned authd_psk_requests(struct authd *a);

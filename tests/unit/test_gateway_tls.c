@@ -436,6 +436,56 @@ out_of_touch_gateway_lets_nobody_in(void **state)
 	attempt_close(&a);
 }
 
+static void
+no_close(void *arg, const char *code, uint64_t position)
+{
+	fail_msg("closed: %s", code);
+}
+
+/* Told once, by the handshake and not by the look-up, until it is taken. */
+static void
+first_use_is_told_and_a_look_up_never(void **state)
+{
+	struct world *w = *state;
+	struct attempt a = device(3, 13), wrong = device(3, 13);
+	struct fealty_decision d;
+	struct fealty_psk psk;
+	unsigned requests, before;
+
+	authd_pending(w->authd, 1, ERR_STORE);
+	wrong.key.b[0] ^= 1;
+	attempt_run(w->g, w->ctx, &wrong);
+	assert_false(wrong.client_ok || wrong.server_ok);
+	attempt_close(&wrong);
+	assert_int_equal(fealty_psk_find(w->g, a.identity, PSKID_LEN, 13,
+	    DEADLINE_MS, &psk, &d), 1);
+	authd_used(w->authd, &requests);
+	assert_int_equal(requests, 0);
+	attempt_run(w->g, w->ctx, &a);
+	assert_true(a.client_ok && a.server_ok);
+	attempt_close(&a);
+	eventually((authd_used(w->authd, &requests), requests > 2));
+	assert_int_equal(authd_used(w->authd, &requests), 0);
+	authd_pending(w->authd, 1, ERR_OK);
+	eventually(authd_used(w->authd, &before) == 1);
+	for (int i = 0; i < 3; i++) {
+		attempt_run(w->g, w->ctx, &a);
+		assert_true(a.client_ok && a.server_ok);
+		attempt_close(&a);
+	}
+	assert_int_equal(authd_used(w->authd, &requests), 1);
+	/* a host with a TLS of its own: when it registers the session */
+	assert_int_equal(fealty_psk_find(w->g, device(4, 12).identity,
+	    PSKID_LEN, 12, DEADLINE_MS, &psk, &d), 1);
+	assert_int_equal(authd_used(w->authd, &requests), 1);
+	struct fealty_session *s = fealty_session_register(w->g, &psk.device,
+	    no_close, NULL, &d);
+	assert_non_null(s);
+	eventually(authd_used(w->authd, &requests) == 2);
+	fealty_session_unregister(w->g, &s);
+	wipe(&psk, sizeof(psk));
+}
+
 int
 main(void)
 {
@@ -455,6 +505,7 @@ main(void)
 		T(abandoned_handshake_is_cleaned_up),
 		T(fill_that_raced_with_an_event_is_not_kept),
 		T(out_of_touch_gateway_lets_nobody_in),
+		T(first_use_is_told_and_a_look_up_never),
 #undef T
 	};
 
