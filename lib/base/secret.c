@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,4 +103,26 @@ secret_harden_process(void)
 	 */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
+void
+wiping_free(void *p)
+{
+	if (p != NULL)
+		wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+void *
+wiping_realloc(void *p, size_t n)
+{
+	size_t old = p == NULL ? 0 : malloc_usable_size(p);
+	void *q = malloc(n);
+
+	if (q == NULL)
+		return NULL;
+	if (p != NULL)
+		memcpy(q, p, old < n ? old : n);
+	wiping_free(p);
+	return q;
 }

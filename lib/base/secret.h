@@ -35,6 +35,14 @@ enum err secret_resize(struct secret *s, size_t len) MUST_CHECK;
 void secret_free(struct secret *s);
 
 /*
+ * Memory functions for libraries that copy secrets about: what they free was
+ * wiped, by the size that malloc gave, so that a plain free() of it is sound
+ * too. Thread safe, as malloc is.
+ */
+void wiping_free(void *p);
+void *wiping_realloc(void *p, size_t n);
+
+/*
  * Keep the process's memory out of core files and away from ptrace. Not out
  * of swap: that is the machine's to encrypt or to do without. Call first in
  * every main that touches keys.

@@ -1,33 +1,10 @@
 #include "lib/client/easy.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-
-static void
-wiping_free(void *p)
-{
-	if (p != NULL)
-		wipe(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *
-wiping_realloc(void *p, size_t n)
-{
-	size_t old = p == NULL ? 0 : malloc_usable_size(p);
-	void *q = malloc(n);
-
-	if (q == NULL)
-		return NULL;
-	if (p != NULL)
-		memcpy(q, p, old < n ? old : n);
-	wiping_free(p);
-	return q;
-}
 
 /*
  * The request libcurl writes holds the credential, and what it receives may

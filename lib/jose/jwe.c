@@ -1,7 +1,6 @@
 #include "lib/jose/jwe.h"
 
 #include <cjose/cjose.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,28 +19,6 @@
 struct jwe_key {
 	cjose_jwk_t *jwk;
 };
-
-static void
-wiping_free(void *p)
-{
-	if (p != NULL)
-		wipe(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *
-wiping_realloc(void *p, size_t n)
-{
-	size_t old = p == NULL ? 0 : malloc_usable_size(p);
-	void *q = malloc(n);
-
-	if (q == NULL)
-		return NULL;
-	if (p != NULL)
-		memcpy(q, p, old < n ? old : n);
-	wiping_free(p);
-	return q;
-}
 
 /* libcjose copies keys and plaintexts about: none may stay in the heap. */
 static void

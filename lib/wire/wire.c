@@ -1,6 +1,5 @@
 #include "lib/wire/wire.h"
 
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +10,6 @@
 #include "lib/model/names.h"
 
 #define OCTETS_MAX 512
-
-/*
- * By the size that malloc gave, so that memory from here may be freed by the
- * plain free() of a library that does not ask for jansson's.
- */
-static void
-wiping_free(void *p)
-{
-	if (p != NULL)
-		wipe(p, malloc_usable_size(p));
-	free(p);
-}
 
 void
 wire_init(void)
