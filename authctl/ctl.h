@@ -30,6 +30,7 @@ struct args {
 	const char *reason, *effect, *expect, *as;
 	const char *heartbeat, *keys, *events;
 	const char *state, *order, *prefix;
+	const char *out, *root_out, *root;
 	uint64_t quantity, group, after, limit, wait_ms;
 	int derived, retired, rotate_first;
 	/* what is no option */
@@ -69,6 +70,7 @@ struct command {
 	}
 
 extern const struct command order_commands[];
+extern const struct command manifest_commands[];
 extern const struct command audience_commands[];
 extern const struct command caller_commands[];
 extern const struct command group_commands[];
@@ -84,6 +86,7 @@ int cmd_receipts(struct ctl *ctl);
 int cmd_explain(struct ctl *ctl);
 int cmd_audit(struct ctl *ctl);
 int cmd_recover(struct ctl *ctl);
+int cmd_manifest_verify(struct ctl *ctl);
 
 /* Reads what follows the name (ctl->name). 0 or an exit code, told. */
 int ctl_parse(

@@ -215,6 +215,17 @@ enum err core_order_list(struct core_call *call, struct order *rows,
     size_t max, size_t *n) MUST_CHECK;
 enum err core_order_close(struct core_call *call, const char *name,
     struct order *out) MUST_CHECK;
+/*
+ * A page of the order's signed manifest (lib/jose/manifest.h), of units with
+ * numbers above after, and the key set it is under.
+ */
+struct manifest_text {
+	struct buf page, keys; /* the caller sets .max of both; frees */
+	uint64_t upto;
+	int end;
+};
+enum err core_order_manifest(struct core_call *call, const char *name,
+    uint64_t after, struct manifest_text *out) MUST_CHECK;
 enum err core_group_create(struct core_call *call, const char *name,
     struct group *out) MUST_CHECK;
 enum err core_group_list(struct core_call *call, struct group *rows,

@@ -91,7 +91,7 @@ keyset_verify(const struct verifier *root, const char *iss,
 	e = jin_done(&in);
 	if (e != ERR_OK && e != ERR_NOMEM)
 		e = ERR_TOKEN;
-	if (e == ERR_OK && strcmp(who, iss) != 0)
+	if (e == ERR_OK && iss != NULL && strcmp(who, iss) != 0)
 		e = ERR_TOKEN_ISSUER;
 	json_decref(o);
 	if (e == ERR_OK)

@@ -59,6 +59,7 @@ struct keyset {
 };
 enum err keyset_sign(const struct signer *root, const char *iss,
     const struct keyset *k, struct buf *out) MUST_CHECK;
+/* iss NULL: of whomever the root is. */
 enum err keyset_verify(const struct verifier *root, const char *iss,
     const char *text, size_t len, struct keyset *out, struct detail *d)
     MUST_CHECK;

@@ -180,6 +180,43 @@ if [ -x "$build/examples/device" ]; then
 	! grep -qF "$(cat "$dir/token")" "$dir/out" "$dir/err"
 	verdict $? explain_does_not_repeat_the_token
 fi
+"$ctl" caller create gw1 --role gateway --audiences hub --enrolment-out \
+    "$dir/enrol" >"$dir/out" 2>"$dir/err"
+expects 0 '3 units of 5' manifest_get manifest get o1 --out "$dir/m" \
+    --root-out "$dir/root"
+grep -qE '^(keys|page) ' "$dir/m" && [ ! -e "$dir/m.part" ]
+verdict $? a_manifest_is_whole_under_its_name
+expects 1 'no order o9' a_manifest_of_no_order_is_refused manifest get o9 \
+    --out "$dir/m9"
+[ ! -e "$dir/m9" ] && [ ! -e "$dir/m9.part" ]
+verdict $? a_refused_manifest_leaves_no_file
+expects 1 'wrong_role' a_station_gets_no_manifest manifest get o1 --out \
+    "$dir/m9" --credential-file "$dir/line1"
+offline() { # EXIT PATTERN NAME FILE ROOT: without URL and credential
+	local url=$FEALTY_URL credential=$FEALTY_CREDENTIAL_FILE
+	unset FEALTY_URL FEALTY_CREDENTIAL_FILE
+	expects "$1" "$2" "$3" manifest verify "$4" --root "$5" "${@:6}"
+	export FEALTY_URL=$url FEALTY_CREDENTIAL_FILE=$credential
+}
+offline 0 'order o1, model m1: 3 units of 5' \
+    a_manifest_is_checked_offline_by_the_root_key "$dir/m" "$dir/root"
+offline 0 '3 units' a_manifest_is_checked_by_an_enrolment "$dir/m" \
+    "$dir/enrol"
+offline 0 '"serial":"S2","device_id":"m1-2".*"proof":"medium"' \
+    a_manifest_lists_its_units "$dir/m" "$dir/root" --json
+sed 's/^\(page .*\)A/\1B/' "$dir/m" >"$dir/m2"
+offline 1 'line 2: not to be believed' a_changed_manifest_is_refused \
+    "$dir/m2" "$dir/root"
+one_line a_refused_manifest_is_one_line
+head -n 1 "$dir/m" >"$dir/m2"
+offline 1 'cut off' a_manifest_cut_off_is_refused "$dir/m2" "$dir/root"
+head -c -1 "$dir/m" >"$dir/m2"
+offline 1 'line 2' a_manifest_without_its_end_is_refused "$dir/m2" \
+    "$dir/root"
+offline 2 'neither' a_root_key_that_is_none_is_a_usage_error "$dir/m" "$dir/m"
+! grep -qE 'fc_|"k"' "$dir/m" "$dir/root"
+verdict $? a_manifest_holds_no_secret
+expects 0 'order.manifest' a_manifest_is_audited audit --limit 1000
 expects 0 'device.*revoke|revoke' audit_shows_the_decisions audit
 expects 0 'after' audit_pages audit --limit 1
 expects 0 't1' tenant_create tenant create t1 --credential-out "$dir/t1"
