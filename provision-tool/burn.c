@@ -324,10 +324,21 @@ note(struct burn *b, int step)
 			     steps[step].name);
 	if (e == ERR_OK)
 		e = journal_append(b->journal, &b->unit);
-	if (e != ERR_OK)
+	if (e != ERR_OK) {
+		b->unnoted = 1;
 		detail_set(&b->detail, "the journal cannot be written: %s",
 			   e == ERR_IO ? strerror(errno) : err_text(e));
+	}
 	return e;
+}
+
+/* What was confirmed is finished. */
+static int
+halts(struct burn *b, int step)
+{
+	b->halted = step <= CONFIRM && b->halt != NULL &&
+		    atomic_load(b->halt) != 0;
+	return b->halted;
 }
 
 static enum err
@@ -338,6 +349,8 @@ run_steps(struct burn *b, int from, int to)
 
 	for (i = from; i <= to; i++) {
 		b->step = steps[i].name;
+		if (halts(b, i))
+			return ERR_BUSY;
 		if ((e = steps[i].run(b)) != ERR_OK)
 			return e;
 		if ((e = note(b, i)) != ERR_OK)
@@ -347,9 +360,32 @@ run_steps(struct burn *b, int from, int to)
 }
 
 static int
-final_step(const struct burn *b)
+final_step(const struct target *t)
 {
-	return (target_can(b->target) & TARGET_LOCKS) != 0 ? LOCK : CONFIRM;
+	return (target_can(t) & TARGET_LOCKS) != 0 ? LOCK : CONFIRM;
+}
+
+static int
+step_number(const struct journal_entry *unit)
+{
+	int i;
+
+	for (i = STEPS - 1; i >= 0; i--) {
+		if (strcmp(unit->step, steps[i].name) == 0)
+			break;
+	}
+	return i;
+}
+
+int
+burn_before(struct journal *j, const char *serial, const struct target *t,
+	    struct journal_entry *out)
+{
+	const char *name = target_name(t);
+
+	return journal_last(j, serial, NULL, out) == ERR_OK &&
+	       step_number(out) >= final_step(t) &&
+	       strncmp(out->target, name, strcspn(name, ":") + 1) == 0;
 }
 
 /*
@@ -360,16 +396,10 @@ final_step(const struct burn *b)
 static int
 last_step(struct burn *b)
 {
-	int i;
-
 	if (journal_last(b->journal, b->serial, NULL, &b->unit) != ERR_OK ||
 	    strcmp(b->unit.target, target_name(b->target)) != 0)
 		return -1;
-	for (i = STEPS - 1; i >= 0; i--) {
-		if (strcmp(b->unit.step, steps[i].name) == 0)
-			break;
-	}
-	return i;
+	return step_number(&b->unit);
 }
 
 /*
@@ -385,7 +415,7 @@ resume(struct burn *b, int last)
 	b->resumed = 1;
 	b->step = steps[CONFIRM].name;
 	if (can != 0 && (last < CONFIRM || (can & TARGET_PROVES) != 0))
-		return run_steps(b, READ_BACK, final_step(b));
+		return run_steps(b, READ_BACK, final_step(b->target));
 	if (can != 0) { /* else nothing but the authority can tell */
 		b->step = steps[READ_BACK].name;
 		e = step_read_back(b);
@@ -396,7 +426,7 @@ resume(struct burn *b, int last)
 		e = look_up(b);
 	if (e == ERR_OK)
 		e = note(b, CONFIRM);
-	return e == ERR_OK ? run_steps(b, LOCK, final_step(b)) : e;
+	return e == ERR_OK ? run_steps(b, LOCK, final_step(b->target)) : e;
 }
 
 /* Was this failure of resume one that a burn from the start may mend? */
@@ -433,7 +463,7 @@ burn_run(struct burn *b)
 		memset(&b->detail, 0, sizeof(b->detail));
 		secret_free(&b->record);
 		memset(&b->unit, 0, sizeof(b->unit));
-		e = run_steps(b, RESERVE, final_step(b));
+		e = run_steps(b, RESERVE, final_step(b->target));
 	}
 	secret_free(&b->record);
 	wipe(b->answer, sizeof(b->answer));

@@ -1,6 +1,8 @@
 #ifndef PROVISION_BURN_H
 #define PROVISION_BURN_H
 
+#include <stdatomic.h>
+
 #include "lib/client/client.h"
 #include "lib/model/exchange.h"
 #include "provision-tool/journal.h"
@@ -23,10 +25,14 @@ struct burn {
 	struct journal *journal;
 	struct target *target;
 	const char *order, *serial;
+	const atomic_int *halt; /* NULL; else not 0: stop before a step that
+				   brings the unit nearer to be alive */
 	/* results */
 	struct device device;
 	const char *step; /* where it stopped */
 	struct detail detail;
+	int unnoted; /* the journal would not take it */
+	int halted;  /* stopped by halt, ERR_BUSY: nothing is alive */
 	int resumed; /* went on from the journal, no key was released */
 	/* inside; wiped by burn_run */
 	struct journal_entry unit;
@@ -38,5 +44,11 @@ struct burn {
  * b->step and b->detail say where and why; the same call again goes on.
  */
 enum err burn_run(struct burn *b) MUST_CHECK;
+/*
+ * 1 and the journal's entry when this order's unit was finished by a target
+ * of that kind: not held against target nor authority.
+ */
+int burn_before(struct journal *j, const char *serial, const struct target *t,
+		struct journal_entry *out);
 
 #endif

@@ -12,7 +12,8 @@
  *   {"t":TIME,"order":…,"serial":…,"target":…,"step":…,"device_id":…,
  *    "epoch":N,"number":N,"challenge":octets}
  * ("challenge" from the release on). No key is ever in it. A line torn by a
- * crash is passed over. Several processes may append to one file.
+ * crash is passed over. Several processes may append to one file, and the
+ * threads of one process may share a journal.
  */
 #define JOURNAL_TARGET_MAX 1023
 #define JOURNAL_STEP_MAX 15
@@ -35,13 +36,24 @@ enum err journal_open(const char *dir, const char *order, struct journal **out,
 		      struct detail *d) MUST_CHECK;
 /*
  * Claims the unit for this process until the journal is closed: ERR_CONFLICT
- * while another one burns it.
+ * while another one burns it. The threads of one process keep their units
+ * apart themselves.
  */
 enum err journal_claim(struct journal *j, const char *serial) MUST_CHECK;
+void journal_unclaim(struct journal *j, const char *serial);
+/*
+ * From now on journal_last reads only what is new in the file; worth it for
+ * many units. Before threads share the journal.
+ */
+enum err journal_index(struct journal *j) MUST_CHECK;
 /* The newest entry of that unit and target (NULL: any); ERR_NOT_FOUND. */
 enum err journal_last(struct journal *j, const char *serial, const char *target,
 		      struct journal_entry *out) MUST_CHECK;
-/* Appends, and returns when the disk has it. ERR_IO with errno. */
+/*
+ * Appends, and returns when the disk has it; lines of several threads share
+ * one fsync. ERR_IO with errno, for all of them; once an fsync has failed,
+ * for whatever comes after it, too.
+ */
 enum err journal_append(struct journal *j,
 			const struct journal_entry *e) MUST_CHECK;
 void journal_close(struct journal **j);

@@ -117,32 +117,42 @@ spec_hex(const char *s, size_t len, void *out, size_t outlen)
 }
 
 enum err
-spec_path(const char *pattern, const char *device_id, char *out, size_t size,
-	  struct detail *d)
+spec_fill(const char *pattern, const char *place, const char *value, char *out,
+	  size_t size)
 {
 	const char *part;
 	size_t len, used = 0;
 
-	if (!name_is_device_id(device_id)) {
-		detail_set(d, "not a device_id");
-		return ERR_NAME;
-	}
 	while (*pattern != '\0') {
 		part = pattern;
 		len = 1;
-		if (strncmp(pattern, PLACE, strlen(PLACE)) == 0) {
-			part = device_id;
-			len = strlen(device_id);
-			pattern += strlen(PLACE) - 1;
+		if (strncmp(pattern, place, strlen(place)) == 0) {
+			part = value;
+			len = strlen(value);
+			pattern += strlen(place) - 1;
 		}
 		pattern++;
-		if (used + len >= size) {
-			detail_set(d, "the path is too long");
+		if (used + len >= size)
 			return ERR_NAME;
-		}
 		memcpy(out + used, part, len);
 		used += len;
 	}
 	out[used] = '\0';
 	return ERR_OK;
+}
+
+enum err
+spec_path(const char *pattern, const char *device_id, char *out, size_t size,
+	  struct detail *d)
+{
+	enum err e;
+
+	if (!name_is_device_id(device_id)) {
+		detail_set(d, "not a device_id");
+		return ERR_NAME;
+	}
+	e = spec_fill(pattern, PLACE, device_id, out, size);
+	if (e != ERR_OK)
+		detail_set(d, "the path is too long");
+	return e;
 }

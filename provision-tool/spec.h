@@ -25,6 +25,9 @@ enum err spec_number(const char *s, uint64_t max, uint64_t *out) MUST_CHECK;
 /* len hexadecimal digits of either case, two an octet. ERR_REQUEST. */
 enum err spec_hex(const char *s, size_t len, void *out,
 		  size_t outlen) MUST_CHECK;
+/* The pattern with each place replaced by value; ERR_NAME: does not fit. */
+enum err spec_fill(const char *pattern, const char *place, const char *value,
+		   char *out, size_t size) MUST_CHECK;
 /*
  * The path with each "{device_id}" replaced; ERR_NAME with d when it does
  * not fit, or the device_id is none.

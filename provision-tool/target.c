@@ -133,6 +133,14 @@ target_proof(const struct target *t)
 	return t->ops->proof;
 }
 
+int
+target_is_many(const struct target *t)
+{
+	return t->ops->places == PLACE_MANY ||
+	       (t->ops->places == PLACE_BY_DEVICE &&
+		strstr(t->name, "{device_id}") != NULL);
+}
+
 enum err
 target_ready(struct target *t, struct detail *d)
 {

@@ -17,6 +17,13 @@ struct target;
 #define TARGET_LOCKS 4	/* is to be locked at the end, as asked for by name */
 #define TARGET_MAKES 8	/* the device makes its own key pair */
 
+/* Can several devices be burned into one such target side by side? */
+enum target_places {
+	PLACE_ONE,	 /* no: it is where one device is */
+	PLACE_BY_DEVICE, /* if its name holds {device_id} */
+	PLACE_MANY,	 /* each device has a place of its own in it */
+};
+
 struct target_ops {
 	const char *kind;
 	const char *rest;  /* what stands for REST in the help */
@@ -51,6 +58,7 @@ struct target_ops {
 	/* which of the TARGET_ it can; NULL: TARGET_READS */
 	unsigned (*can)(const void *state);
 	void (*close)(void *state);
+	enum target_places places;
 	enum proof proof; /* what a proof over what is read back shows */
 };
 extern const struct target_ops target_file;
@@ -74,6 +82,8 @@ const struct target_absent *target_absent(size_t i); /* likewise */
 const char *target_name(const struct target *t); /* "file:/abs/dir" */
 unsigned target_can(const struct target *t);
 enum proof target_proof(const struct target *t);
+/* 1 when several devices may be burned into targets of this name at once. */
+int target_is_many(const struct target *t);
 /* Before a key is released for it: is it there, and the one that is meant? */
 enum err target_ready(struct target *t, struct detail *d) MUST_CHECK;
 enum err target_write(struct target *t, const char *device_id,

@@ -167,5 +167,6 @@ const struct target_ops target_file = {
     .write = file_write,
     .read = file_read_back,
     .close = file_close,
+    .places = PLACE_MANY,
     .proof = PROOF_MEDIUM,
 };

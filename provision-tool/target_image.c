@@ -320,5 +320,6 @@ const struct target_ops target_image = {
     .write = image_write,
     .read = image_read,
     .close = image_close,
+    .places = PLACE_BY_DEVICE,
     .proof = PROOF_MEDIUM,
 };

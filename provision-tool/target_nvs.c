@@ -257,5 +257,6 @@ const struct target_ops target_esp_nvs = {
     .write = nvs_write,
     .read = nvs_read,
     .close = nvs_close,
+    .places = PLACE_BY_DEVICE,
     .proof = PROOF_MEDIUM,
 };

@@ -1,0 +1,89 @@
+#include <stddef.h>
+#include <stdio.h>
+
+#include "lib/base/opt.h"
+#include "provision-tool/cmd.h"
+#include "provision-tool/line.h"
+
+struct run_opts {
+	int help, json, again;
+	uint64_t slots, wait_ms;
+	const char *serials;
+	struct station st;
+};
+
+#define AT(member) offsetof(struct run_opts, member)
+static const struct opt options[] = {
+    STATION_OPTIONS(run_opts),
+    {"serials", 's', OPT_STRING, "FILE",
+     "serial numbers, one a line; - is standard input", AT(serials), 0, NULL},
+    {"slots", 'n', OPT_NUMBER, "N", "units side by side", AT(slots),
+     LINE_SLOTS_MAX, "1"},
+    {"wait", 'w', OPT_DURATION, "T", "for passing trouble, a unit",
+     AT(wait_ms), 86400000, "1m"},
+    {"again", 0, OPT_FLAG, NULL, "look also at what the journal says is done",
+     AT(again), 0, NULL},
+    {"json", 0, OPT_FLAG, NULL, "one line of JSON a unit", AT(json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
+};
+#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int
+usage(const char *what)
+{
+	(void)fprintf(stderr,
+		      "provision-tool: %s; see provision-tool run --help\n",
+		      what);
+	return USAGE;
+}
+
+static const char *
+fault(const struct run_opts *o)
+{
+	const char *text = station_fault(&o->st);
+
+	if (text != NULL)
+		return text;
+	if (o->serials == NULL)
+		return "missing option --serials";
+	if (o->st.target == NULL)
+		return "missing option --target";
+	return o->slots == 0 ? "there is at least one slot" : NULL;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	struct run_opts o = {0};
+	struct line_conf conf = {.st = &o.st};
+	struct detail d = {""};
+	struct feed *feed = NULL;
+	int rest, code;
+
+	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
+	    ERR_OK)
+		return usage(d.text);
+	if (o.help) {
+		(void)printf("usage: provision-tool run --order ORDER "
+			     "--serials FILE --slots N --target KIND:WHERE "
+			     "[OPTION]...\n\n");
+		opt_help(options, NOPTIONS);
+		return DONE;
+	}
+	if (rest < argc)
+		return usage("run takes options only");
+	if (fault(&o) != NULL)
+		return usage(fault(&o));
+	if (feed_open(o.serials, &feed, &d) != ERR_OK) {
+		(void)fprintf(stderr, "provision-tool: serial numbers: %s\n",
+			      d.text[0] == '\0' ? "out of memory" : d.text);
+		return USAGE;
+	}
+	conf.slots = (unsigned)o.slots;
+	conf.json = o.json;
+	conf.again = o.again;
+	conf.wait_ms = o.wait_ms;
+	code = line_run(&conf, feed);
+	feed_close(&feed);
+	return code;
+}

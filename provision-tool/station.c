@@ -1,0 +1,81 @@
+#include "provision-tool/station.h"
+
+#include <sys/types.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/secret.h"
+
+const char *
+station_fault(const struct station *st)
+{
+	if (st->order == NULL)
+		return "missing option --order";
+	if (st->url == NULL)
+		return "missing option --url";
+	if (st->credential_file == NULL)
+		return "missing option --credential-file";
+	if (!name_is_order(st->order) || strcmp(st->order, ".") == 0 ||
+	    strcmp(st->order, "..") == 0)
+		return "that is no name of an order";
+	return NULL;
+}
+
+const char *
+station_folder(const struct station *st, char *room, size_t size,
+	       struct detail *d)
+{
+	const struct passwd *me;
+	int n;
+
+	if (st->journal != NULL)
+		return st->journal;
+	me = getpwuid(getuid());
+	if (me != NULL && me->pw_dir != NULL && me->pw_dir[0] == '/') {
+		n = snprintf(room, size, "%s/.local/state/fealty", me->pw_dir);
+		if (n > 0 && (size_t)n < size)
+			return room;
+	}
+	detail_set(d, "give --journal DIR");
+	return NULL;
+}
+
+enum err
+station_journal(const struct station *st, struct journal **out,
+		struct detail *d)
+{
+	char room[PATH_MAX];
+	const char *dir = station_folder(st, room, sizeof(room), d);
+
+	return dir == NULL ? ERR_CONFIG :
+			     journal_open(dir, st->order, out, d);
+}
+
+enum err
+station_client(const struct station *st, uint32_t tries, struct client **out,
+	       const char **step, struct detail *d)
+{
+	struct client_conf conf = {.url = st->url, .ca_file = st->ca_file,
+				   .tries = tries};
+	struct secret credential = {0};
+	enum err e;
+
+	*step = "credential";
+	e = client_read_credential(st->credential_file, &credential);
+	if (e != ERR_OK) {
+		detail_set(d, "%s: %s", st->credential_file,
+			   client_credential_fault(e));
+		goto out;
+	}
+	*step = "connection";
+	conf.credential = &credential;
+	e = client_new(&conf, out);
+	if (e != ERR_OK)
+		detail_set(d, "check --url and --ca-file");
+out:
+	secret_free(&credential);
+	return e;
+}

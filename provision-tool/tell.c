@@ -1,0 +1,161 @@
+#include "provision-tool/tell.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/wire/wire.h"
+#include "provision-tool/cmd.h"
+
+#define LINE_MAX_LEN 8192
+
+int
+tell_exit(enum err e)
+{
+	if (e == ERR_OK)
+		return DONE;
+	return err_retryable(e) ? TRY_AGAIN : REFUSED;
+}
+
+/* What to do about a failure, where the error's own text does not say. */
+static const char *
+advice(const char *step, enum err e)
+{
+	if (err_retryable(e))
+		return "; run the same command again";
+	if (e == ERR_SERIAL_USED)
+		return "; if the unit works, it is done; if what was burned "
+		       "is lost, have that device revoked (authctl revoke) "
+		       "and give the unit another serial number";
+	if (strcmp(step, "write") == 0 || strcmp(step, "read-back") == 0 ||
+	    strcmp(step, "prove") == 0 || strcmp(step, "lock") == 0 ||
+	    strcmp(step, "target") == 0)
+		return "; check the target and run the same command again";
+	if (e == ERR_IO)
+		return "; mend that and run the same command again";
+	return "";
+}
+
+void
+tell_failure(const struct told *t)
+{
+	if (t->halted) {
+		(void)fprintf(stderr,
+			      "provision-tool: unit %s: %s: stopped before "
+			      "that, nothing of it is alive; run the same "
+			      "command again\n", t->serial, t->step);
+		return;
+	}
+	(void)fprintf(stderr, "provision-tool: unit %s: %s: %s%s%s (%s)%s\n",
+		      t->serial, t->step, err_text(t->e),
+		      t->detail->text[0] == '\0' ? "" : ": ",
+		      t->detail->text, err_code(t->e), advice(t->step, t->e));
+}
+
+void
+tell_options(const char *serial, const char *what, enum err e,
+	     const struct detail *d)
+{
+	(void)fprintf(stderr, "provision-tool: %s%s%s%s: %s (%s)%s\n",
+		      serial == NULL ? "" : "unit ",
+		      serial == NULL ? "" : serial, serial == NULL ? "" : ": ",
+		      what, d->text[0] == '\0' ? err_text(e) : d->text,
+		      err_code(e), advice(what, e));
+}
+
+int
+tell_burned(const struct told *t)
+{
+	const struct device *dev = t->device;
+
+	if (t->before)
+		(void)printf("done before: %s (serial %s, epoch %u) in %s\n",
+			     dev->device_id, t->serial, dev->epoch, t->target);
+	else
+		(void)printf("burned %s (serial %s, epoch %u) to %s: %s, "
+			     "proof %s\n", dev->device_id, t->serial,
+			     dev->epoch, t->target,
+			     device_state_name(dev->state),
+			     proof_name(dev->proof));
+	return fflush(stdout);
+}
+
+static const char *
+result_name(const struct told *t)
+{
+	if (t->halted)
+		return "stopped";
+	if (t->e == ERR_OK)
+		return "done";
+	return err_retryable(t->e) ? "try-again" : "refused";
+}
+
+/* Ownership of o goes in and comes back; NULL when there is no room. */
+static json_t *
+put(json_t *o, const char *name, json_t *value)
+{
+	if (o != NULL && json_object_set_new(o, name, value) == 0)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+static json_t *
+done_json(json_t *o, const struct told *t)
+{
+	const struct device *dev = t->device;
+
+	o = put(o, "device_id", json_string(dev->device_id));
+	o = put(o, "number", json_integer((json_int_t)dev->dn));
+	o = put(o, "order", json_string(dev->order));
+	o = put(o, "epoch", json_integer(dev->epoch));
+	if (!t->before) {
+		o = put(o, "state",
+			json_string(device_state_name(dev->state)));
+		o = put(o, "proof", json_string(proof_name(dev->proof)));
+	}
+	return put(o, "resumed", json_boolean(t->resumed || t->before));
+}
+
+/* What a target's tool printed need not be UTF-8. */
+static json_t *
+text_json(const char *s)
+{
+	char plain[sizeof(((struct detail *)NULL)->text)];
+	size_t i;
+
+	for (i = 0; s[i] != '\0' && i < sizeof(plain) - 1; i++)
+		plain[i] = s[i] >= ' ' && s[i] <= '~' ? s[i] : '?';
+	plain[i] = '\0';
+	return json_string(plain);
+}
+
+static json_t *
+failed_json(json_t *o, const struct told *t)
+{
+	o = put(o, "step", json_string(t->step));
+	o = put(o, "code", json_string(t->halted ? "stopped" :
+						    err_code(t->e)));
+	o = put(o, "text", json_string(err_text(t->e)));
+	return put(o, "detail", text_json(t->detail->text));
+}
+
+int
+tell_json(const struct told *t)
+{
+	struct buf line = {.max = LINE_MAX_LEN};
+	json_t *o = json_object();
+	int bad = 1;
+
+	o = put(o, "serial", text_json(t->serial));
+	o = put(o, "result", json_string(result_name(t)));
+	if (t->slot > 0)
+		o = put(o, "slot", json_integer(t->slot));
+	o = t->e == ERR_OK ? done_json(o, t) : failed_json(o, t);
+	if (t->slot > 0)
+		o = put(o, "ms", json_integer((json_int_t)t->ms));
+	if (jout(o, &line) == ERR_OK && buf_str(&line, "\n") == ERR_OK)
+		bad = fwrite(line.p, 1, line.len, stdout) != line.len ||
+		      fflush(stdout) != 0;
+	buf_free(&line);
+	return bad;
+}
