@@ -103,17 +103,18 @@ enum err gw_why_get(struct gw_why *w, uint64_t dn, uint64_t event,
 /* ---- tokens (gw_token.c) ---- */
 /*
  * What a token leaves in the cache once its signature, issuer and audience
- * were good: what is judged or told at each use, and no more. Texts one after
- * the other, as they are mostly short and memory is what a hit costs.
+ * were good: what is judged or told at each use, and no more. Groups and
+ * texts one after the other in rest, as they are mostly few and short, and
+ * memory is what a hit costs.
  */
 enum { SEEN_SUB, SEEN_JTI, SEEN_KID, SEEN_SCOPE, SEEN_TEXTS };
 struct gw_seen {
 	int64_t exp, iat;
 	uint64_t dn, pos;
-	uint32_t tid, ep, ngrp;
-	uint32_t grp[FEALTY_GROUPS];
-	uint16_t len[SEEN_TEXTS];
-	char text[3 * FEALTY_NAME + FEALTY_SCOPE];
+	uint32_t tid, ep;
+	uint16_t ngrp, len[SEEN_TEXTS];
+	char rest[FEALTY_GROUPS * sizeof(uint32_t) + 3 * FEALTY_NAME +
+	    FEALTY_SCOPE];
 };
 
 /* ---- bad handshakes of one source (gw_rate.c) ---- */

@@ -148,6 +148,7 @@ make_parts(struct fealty_gateway *g, const struct fealty_options *o)
 	    (e = gw_sessions_new(or_default(o->max_sessions, 65536),
 	    &g->sessions)) != ERR_OK)
 		return (e);
+	token_cache_large_pages(g->tokens);
 	return (gw_rate_new(or_default(o->failures_burst, 20),
 	    or_default(o->failures_per_minute, 60), &g->rate));
 }

@@ -10,7 +10,7 @@ static size_t
 see(const struct token_claims *c, struct gw_seen *s)
 {
 	const char *text[SEEN_TEXTS] = {c->sub, c->jti, c->kid, c->scope};
-	size_t n = 0;
+	size_t n = c->ngrp * sizeof(c->grp[0]);
 
 	s->exp = c->exp;
 	s->iat = c->iat;
@@ -18,14 +18,14 @@ see(const struct token_claims *c, struct gw_seen *s)
 	s->pos = c->pos;
 	s->tid = c->tid;
 	s->ep = c->ep;
-	s->ngrp = c->ngrp;
-	memcpy(s->grp, c->grp, sizeof(s->grp));
+	s->ngrp = (uint16_t)c->ngrp;
+	memcpy(s->rest, c->grp, n);
 	for (int i = 0; i < SEEN_TEXTS; i++) {
 		s->len[i] = (uint16_t)strlen(text[i]);
-		memcpy(s->text + n, text[i], s->len[i]);
+		memcpy(s->rest + n, text[i], s->len[i]);
 		n += s->len[i];
 	}
-	return (offsetof(struct gw_seen, text) + n);
+	return (offsetof(struct gw_seen, rest) + n);
 }
 /* each fits where it comes from, is kept, and goes to */
 _Static_assert(FEALTY_GROUPS == DEVICE_GROUPS_MAX, "groups");
@@ -59,19 +59,20 @@ verified(struct fealty_gateway *g, const char *token, size_t len,
 	struct token_claims c;
 	enum err e;
 
+	/*
+	 * Without the keys' lock: who takes a key away clears the cache
+	 * before he lets go of it, so what is found was good under the keys
+	 * that are in force until then.
+	 */
+	if (token_cache_get(g->tokens, token, len, s))
+		return (seen_check(s, &r));
 	/* held over the put: keys and what was verified by them go together */
 	pthread_rwlock_rdlock(&g->keys_lock);
-	if (g->jwks == NULL)
-		e = ERR_NOT_READY;
-	else if (token_cache_get(g->tokens, token, len, s))
-		e = seen_check(s, &r);
-	else {
-		e = token_verify(g->jwks, &r, token, len, &c, d);
-		if (e == ERR_OK) {
-			token_cache_put_part(g->tokens, token, len, s,
-			    see(&c, s));
-		}
-	}
+	e = g->jwks == NULL ? ERR_NOT_READY :
+	    token_verify(g->jwks, &r, token, len, &c, d);
+	if (e == ERR_OK)
+		token_cache_put_part(g->tokens, token, len, s, see(&c, s),
+		    (uint32_t)c.dn);
 	pthread_rwlock_unlock(&g->keys_lock);
 	return (e);
 }
@@ -99,16 +100,16 @@ fill(const struct gw_seen *s, struct fealty_decision *d)
 	struct fealty_device *p = &d->device;
 	char *to[SEEN_TEXTS] = {p->device_id, p->token_id, p->key_id,
 	    d->scope};
-	size_t n = 0;
+	size_t n = s->ngrp * sizeof(p->groups[0]);
 
+	memcpy(p->groups, s->rest, n);
 	for (int i = 0; i < SEEN_TEXTS; i++) {
-		memcpy(to[i], s->text + n, s->len[i]);
+		memcpy(to[i], s->rest + n, s->len[i]);
 		n += s->len[i];
 	}
 	p->device_number = s->dn;
 	p->epoch = s->ep;
 	p->ngroups = s->ngrp;
-	memcpy(p->groups, s->grp, sizeof(p->groups));
 	p->position = s->pos;
 	d->expires = s->exp;
 }
@@ -122,10 +123,17 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	struct freshness fresh;
 	struct gw_seen s;
 	struct claim cl;
+	uint32_t hint;
 	name_t name;
 	enum err e;
 
+	/* memory is what takes time: while it comes, the rest is done */
+	token_cache_expect(g->tokens, token, len);
 	gw_look(g, &fresh);
+	hint = token_cache_fetch(g->tokens, token, len);
+	if (hint != 0 && set != NULL)
+		revset_expect(set, hint);
+	memset(d, 0, sizeof(*d));
 	d->staleness_ms = fresh.age;
 	if (fresh.err != ERR_OK)
 		return (fresh.err);
@@ -180,17 +188,23 @@ fealty_token_check(struct fealty_gateway *g, const char *token, size_t len,
 {
 	static const char ok_code[] = "ok", ok_reason[] = "success";
 	struct detail why;
-	int64_t start = gw_tick(), deadline = start + (wait_ms < WAIT_MAX ?
-	    wait_ms : WAIT_MAX);
+	int64_t start = 0, deadline = 0;
 	uint64_t rounds;
 	enum err e;
 
 	for (;;) {
 		rounds = atomic_load(&g->rounds);
-		memset(d, 0, sizeof(*d));
 		why.text[0] = '\0';
 		e = check(g, token, len, peer, d, &why);
-		if (e == ERR_OK || !hope(g, e, token, len) || wait_ms == 0 ||
+		if (e == ERR_OK)
+			break;
+		if (start == 0) {
+			/* no look at a clock for what is good */
+			start = gw_tick();
+			deadline = start + (wait_ms < WAIT_MAX ?
+			    wait_ms : WAIT_MAX);
+		}
+		if (!hope(g, e, token, len) || wait_ms == 0 ||
 		    !feed_wait(g, rounds, deadline))
 			break;
 	}

@@ -39,6 +39,13 @@ numtab_find(const struct numtab *t, uint64_t key)
 	return NULL;
 }
 
+void
+numtab_expect(const struct numtab *t, uint64_t key)
+{
+	if (t->n != 0)
+		__builtin_prefetch(&t->slot[home(t, key)]);
+}
+
 int
 numtab_fits(const struct numtab *t, size_t more)
 {

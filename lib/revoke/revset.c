@@ -189,6 +189,14 @@ revset_check(const struct revset *s, const struct claim *c, uint64_t *by)
 	return because(ERR_OK, 0, by);
 }
 
+void
+revset_expect(const struct revset *s, uint64_t dn)
+{
+	read_lock(s);
+	numtab_expect(&s->devices, dn);
+	read_unlock(s);
+}
+
 int
 revset_device_blocked(const struct revset *s, uint64_t dn)
 {

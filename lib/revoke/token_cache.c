@@ -1,7 +1,9 @@
 #include "lib/revoke/token_cache.h"
 
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,37 +11,114 @@
 #include "lib/revoke/numtab.h"
 
 /*
- * Set-associative: the signature's tail chooses a set of WAYS places, the
- * oldest of which gives way. Tags of a set lie side by side, so a miss
- * reads two lines and no token. All memory is taken at the start (pages
- * are touched as they fill), so no load makes it grow.
+ * Set-associative: octets of the token's signature choose a set of WAYS
+ * entries, two lines of the processor's cache, the oldest of which gives way.
+ * Tokens and their values lie one behind the other in a ring, whose oldest
+ * give way: close together, for what a hit costs is memory. What a token has
+ * in common with the first one (header, issuer) lies there once. All memory is
+ * taken at the start (pages are touched as they fill), so no load makes it
+ * grow. Sets and ring are in SHARDS parts, each with a lock of its own.
+ *
+ * Why octets that an attacker chooses may be the index: nothing is concluded
+ * from them. Whatever is found is compared whole with the token at hand, and
+ * one that is equal octet for octet has the same header, claims and
+ * signature, so it verifies now as it did then, under the same keys (when one
+ * goes the owner clears the cache). One that differs anywhere is a miss and
+ * is verified. To choose octets that meet in one set pays nothing either: the
+ * seed is secret, a set is of WAYS entries, and only tokens that were good
+ * are put.
  */
 #define WAYS 8
 #define SHARDS 64
 #define TEXT_MAX 1280 /* longer tokens are verified each time */
+#define TEXT_USUAL 704
 #define LINE 64
-#define TAIL 9	      /* the last character holds 4 bits: left out */
+#define LARGE_PAGE ((size_t)1 << 21)
+#define PAGE ((size_t)4096)
+#define TAIL 9 /* the last character holds 4 bits: left out */
 #define ENTRIES_MAX ((size_t)1 << 28)
 #define SIZE_LARGEST ((size_t)1 << 16)
 
+/*
+ * Changed under the shard's lock; atomic, as readers ahead look without. The
+ * lines of WAYS entries with their tags first.
+ */
 struct set {
-	uint64_t tag[WAYS];
-	uint16_t len[WAYS]; /* 0: free */
-	uint16_t used[WAYS]; /* octets of the value, less one */
-	uint8_t next;	    /* oldest */
+	_Alignas(LINE) _Atomic uint32_t tag[WAYS];
+	_Atomic uint32_t at[WAYS]; /* line in the ring, and one; 0: free */
+	_Atomic uint32_t hint[WAYS];
+	_Atomic uint16_t lines[WAYS];
+	uint8_t next; /* oldest */
 };
+/* In the ring, at the start of a line. */
+struct record {
+	uint32_t set;
+	uint32_t used;	 /* octets of the value */
+	uint16_t len;	 /* of the token; 0: forgotten */
+	uint16_t shared; /* of these lie in the shard's first */
+	uint16_t lines;
+	unsigned char octets[]; /* the token's others, then the value */
+};
+/* Records lie from tail to head or, wrapped, from tail to end and 0 to head. */
 struct shard {
-	pthread_mutex_t lock;
-	/* Each in lines of its own: neighbours' locks do not disturb. */
-	unsigned char pad[64];
+	_Alignas(LINE) pthread_mutex_t lock;
+	unsigned char *ring;
+	unsigned char *first; /* token since it was emptied */
+	uint32_t first_len;   /* 0: none yet, and so no record */
+	uint32_t head, tail, end; /* lines */
+	int wrapped;
 };
 struct token_cache {
 	struct shard shard[SHARDS];
 	struct set *set;
-	unsigned char *data; /* value, then token, for each place */
-	size_t nsets, size, stride;
+	unsigned char *ring;  /* of all shards, then the first tokens */
+	size_t nsets, nshards, size;
+	size_t lines; /* of one shard's ring */
 	uint64_t seed;
 };
+
+/* Zeroed. What lies here are credentials: not for cores. */
+static void *
+pages_new(size_t size)
+{
+	size_t all = size + LARGE_PAGE, skip;
+	unsigned char *p;
+
+	p = mmap(NULL, all, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	/* where a large page could begin */
+	skip = (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE) % LARGE_PAGE;
+	if (skip > 0)
+		(void)munmap(p, skip);
+	p += skip;
+	if (all - skip > size)
+		(void)munmap(p + size, all - skip - size);
+	(void)madvise(p, size, MADV_DONTDUMP);
+	return p;
+}
+
+static size_t
+sets_size(const struct token_cache *c)
+{
+	return (c->nsets * sizeof(struct set) + PAGE - 1) / PAGE * PAGE;
+}
+
+static size_t
+ring_size(const struct token_cache *c)
+{
+	return (c->nshards * (c->lines * LINE + TEXT_MAX) + PAGE - 1) / PAGE *
+	    PAGE;
+}
+
+void
+token_cache_large_pages(struct token_cache *c)
+{
+	/* a wish, and no error where there are none */
+	(void)madvise(c->set, sets_size(c), MADV_HUGEPAGE);
+	(void)madvise(c->ring, ring_size(c), MADV_HUGEPAGE);
+}
 
 static void
 destroy_locks(struct token_cache *c, size_t n)
@@ -62,52 +141,154 @@ make_locks(struct token_cache *c)
 	return ERR_OK;
 }
 
+static void
+release(struct token_cache *c)
+{
+	if (c->set != NULL)
+		(void)munmap(c->set, sets_size(c));
+	if (c->ring != NULL)
+		(void)munmap(c->ring, ring_size(c));
+	free(c);
+}
+
+static size_t
+lines_of(size_t len, size_t used)
+{
+	return (offsetof(struct record, octets) + len + used + LINE - 1) /
+	    LINE;
+}
+
+/* Room for all entries with tokens of usual length, for one at least. */
+static void
+plan(struct token_cache *c, size_t entries, size_t size)
+{
+	size_t sets;
+
+	c->size = size;
+	c->nsets = entries / WAYS;
+	if (c->nsets == 0)
+		c->nsets = 1;
+	c->nshards = c->nsets < SHARDS ? c->nsets : SHARDS;
+	sets = (c->nsets + c->nshards - 1) / c->nshards;
+	c->lines = sets * WAYS * lines_of(TEXT_USUAL, size);
+	if (c->lines < lines_of(TEXT_MAX, size))
+		c->lines = lines_of(TEXT_MAX, size);
+}
+
 enum err
 token_cache_new(size_t entries, size_t size, struct token_cache **out)
 {
 	struct token_cache *c;
 	enum err e = ERR_NOMEM;
+	size_t i;
 
 	if (size == 0 || size > SIZE_LARGEST || entries > ENTRIES_MAX)
 		return ERR_REQUEST;
-	c = calloc(1, sizeof(*c));
+	c = aligned_alloc(_Alignof(struct token_cache), sizeof(*c));
 	if (c == NULL)
 		return ERR_NOMEM;
-	if (getrandom(&c->seed, sizeof(c->seed), 0) != sizeof(c->seed)) {
+	memset(c, 0, sizeof(*c));
+	plan(c, entries, size);
+	/* a line in the ring is a number of 32 bits */
+	if (c->lines >= UINT32_MAX) {
 		free(c);
-		return ERR_CRYPTO;
+		return ERR_REQUEST;
 	}
-	c->nsets = entries / WAYS;
-	if (c->nsets == 0)
-		c->nsets = 1;
-	c->size = size;
-	c->stride = (size + TEXT_MAX + 63) / 64 * 64;
-	c->set = calloc(c->nsets, sizeof(*c->set));
-	c->data = calloc(c->nsets * WAYS, c->stride);
-	if (c->set != NULL && c->data != NULL)
+	c->set = pages_new(sets_size(c));
+	c->ring = pages_new(ring_size(c));
+	for (i = 0; c->ring != NULL && i < c->nshards; i++) {
+		c->shard[i].ring = c->ring + i * c->lines * LINE;
+		c->shard[i].first = c->ring + c->nshards * c->lines * LINE +
+		    i * TEXT_MAX;
+	}
+	if (getrandom(&c->seed, sizeof(c->seed), 0) != sizeof(c->seed))
+		e = ERR_CRYPTO;
+	else if (c->set != NULL && c->ring != NULL)
 		e = make_locks(c);
 	if (e != ERR_OK) {
-		free(c->set);
-		free(c->data);
-		free(c);
+		release(c);
 		return e;
 	}
 	*out = c;
 	return ERR_OK;
 }
 
-/* Wipes what was stored, not the pages that never were touched. */
-static void
-forget(struct token_cache *c, size_t set)
+#define PEEK(a) atomic_load_explicit(&(a), memory_order_relaxed)
+#define POKE(a, v) atomic_store_explicit(&(a), (v), memory_order_relaxed)
+
+static struct record *
+record_at(const struct shard *h, size_t line)
 {
-	struct set *s = &c->set[set];
+	return (struct record *)(void *)(h->ring + line * LINE);
+}
+
+/* The rest is under the shard's lock, but for reading ahead. */
+
+/* What a way stands for is forgotten; its lines come free in their turn. */
+static void
+forget(struct shard *h, struct set *s, size_t way)
+{
+	struct record *r;
+
+	if (PEEK(s->at[way]) == 0)
+		return;
+	r = record_at(h, PEEK(s->at[way]) - 1);
+	wipe(r->octets, (size_t)(r->len - r->shared) + r->used);
+	r->len = 0;
+	r->used = 0;
+	POKE(s->at[way], 0);
+	POKE(s->tag[way], 0);
+}
+
+/* Frees the lines of the oldest record. There is one. */
+static void
+drop_oldest(struct token_cache *c, struct shard *h)
+{
+	struct record *r = record_at(h, h->tail);
+	struct set *s = &c->set[r->set];
 	size_t i;
 
-	for (i = 0; i < WAYS; i++)
-		if (s->len[i] != 0)
-			wipe(c->data + (set * WAYS + i) * c->stride,
-			    c->stride);
-	memset(s, 0, sizeof(*s));
+	for (i = 0; r->len != 0 && i < WAYS; i++)
+		if (PEEK(s->at[i]) == h->tail + 1)
+			forget(h, s, i);
+	h->tail += r->lines;
+	if (h->wrapped && h->tail == h->end) {
+		h->tail = 0;
+		h->wrapped = 0;
+	}
+}
+
+/* The first of n lines in one piece, which the oldest make room for. */
+static uint32_t
+take_lines(struct token_cache *c, struct shard *h, uint32_t n)
+{
+	uint32_t at;
+
+	for (;;) {
+		if (!h->wrapped && h->tail == h->head)
+			h->tail = h->head = 0;
+		if (n <= (h->wrapped ? h->tail : c->lines) - h->head)
+			break;
+		if (h->wrapped) {
+			drop_oldest(c, h);
+			continue;
+		}
+		h->end = h->head;
+		h->head = 0;
+		h->wrapped = 1;
+	}
+	at = h->head;
+	h->head += n;
+	return at;
+}
+
+static void
+empty(struct token_cache *c, struct shard *h)
+{
+	while (h->wrapped || h->tail != h->head)
+		drop_oldest(c, h);
+	wipe(h->first, h->first_len);
+	h->first_len = 0;
 }
 
 void
@@ -118,21 +299,18 @@ token_cache_free(struct token_cache **pc)
 
 	if (c == NULL)
 		return;
-	for (i = 0; i < c->nsets; i++)
-		forget(c, i);
+	for (i = 0; i < c->nshards; i++)
+		empty(c, &c->shard[i]);
 	destroy_locks(c, SHARDS);
-	free(c->set);
-	free(c->data);
-	free(c);
+	release(c);
 	*pc = NULL;
 }
 
 /* Where a token is kept, if at all. */
 struct place {
 	struct set *set;
-	unsigned char *data; /* of way 0 */
-	pthread_mutex_t *lock;
-	uint64_t tag;
+	struct shard *shard;
+	uint32_t number, tag;
 };
 
 static int
@@ -140,33 +318,50 @@ find_place(struct token_cache *c, const char *token, size_t len,
     struct place *p)
 {
 	__extension__ typedef unsigned __int128 u128;
-	uint64_t h;
-	size_t i;
+	uint64_t tail, h;
 
 	if (len < TAIL || len > TEXT_MAX)
 		return 0;
-	memcpy(&p->tag, token + len - TAIL, sizeof(p->tag));
-	h = num_mix(p->tag, c->seed);
-	i = (size_t)(((u128)h * c->nsets) >> 64);
-	p->set = &c->set[i];
-	__builtin_prefetch(p->set);
-	__builtin_prefetch((const char *)p->set + LINE);
-	p->data = c->data + i * WAYS * c->stride;
-	p->lock = &c->shard[i % SHARDS].lock;
+	memcpy(&tail, token + len - TAIL, sizeof(tail));
+	h = num_mix(tail, c->seed);
+	p->number = (uint32_t)(((u128)h * c->nsets) >> 64);
+	p->set = &c->set[p->number];
+	p->shard = &c->shard[p->number % c->nshards];
+	p->tag = (uint32_t)h;
 	return 1;
 }
 
-/*
- * Value and token lie together, and mostly not in the processor's caches:
- * all their lines are asked for at once, rather than one after the other.
- */
-static void
-fetch(const unsigned char *at, size_t len)
+void
+token_cache_expect(struct token_cache *c, const char *token, size_t len)
 {
-	size_t i;
+	struct place p;
 
-	for (i = 0; i < len; i += LINE)
-		__builtin_prefetch(at + i);
+	if (!find_place(c, token, len, &p))
+		return;
+	__builtin_prefetch(p.set);
+	__builtin_prefetch((const char *)p.set + LINE);
+}
+
+uint32_t
+token_cache_fetch(struct token_cache *c, const char *token, size_t len)
+{
+	const unsigned char *at;
+	struct place p;
+	uint32_t line;
+	size_t i, n;
+
+	if (!find_place(c, token, len, &p))
+		return 0;
+	for (i = 0; i < WAYS; i++) {
+		line = PEEK(p.set->at[i]);
+		if (line == 0 || PEEK(p.set->tag[i]) != p.tag)
+			continue;
+		at = p.shard->ring + (size_t)(line - 1) * LINE;
+		for (n = PEEK(p.set->lines[i]); n > 0; n--, at += LINE)
+			__builtin_prefetch(at);
+		return PEEK(p.set->hint[i]);
+	}
+	return 0;
 }
 
 /*
@@ -176,35 +371,36 @@ fetch(const unsigned char *at, size_t len)
 static int
 same(const unsigned char *a, const char *b, size_t len)
 {
-	uint64_t x[4], y[4], diff[4] = {0, 0, 0, 0};
-	size_t i, k;
+	typedef uint64_t four __attribute__((vector_size(32)));
+	four diff = {0}, x, y;
+	uint64_t rest = 0;
+	size_t i;
 
 	for (i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(x, a + i, sizeof(x));
-		memcpy(y, b + i, sizeof(y));
-		for (k = 0; k < 4; k++)
-			diff[k] |= x[k] ^ y[k];
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		diff |= x ^ y;
 	}
 	for (; i < len; i++)
-		diff[0] |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
-	return (diff[0] | diff[1] | diff[2] | diff[3]) == 0;
+		rest |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
+	return (diff[0] | diff[1] | diff[2] | diff[3] | rest) == 0;
 }
 
 /* The way that holds the token, or -1. */
 static int
-find_way(const struct token_cache *c, const struct place *p,
-    const char *token, size_t len)
+find_way(const struct place *p, const char *token, size_t len)
 {
-	const unsigned char *at;
+	const struct record *r;
+	uint32_t line;
 	int i;
 
 	for (i = 0; i < WAYS; i++) {
-		if (p->set->tag[i] != p->tag || p->set->len[i] != len)
+		line = PEEK(p->set->at[i]);
+		if (line == 0 || PEEK(p->set->tag[i]) != p->tag)
 			continue;
-		at = p->data + (size_t)i * c->stride;
-		fetch(at, (size_t)p->set->used[i] + 1);
-		fetch(at + c->size, len);
-		if (same(at + c->size, token, len))
+		r = record_at(p->shard, line - 1);
+		if (r->len == len && same(p->shard->first, token, r->shared) &&
+		    same(r->octets, token + r->shared, len - r->shared))
 			return i;
 	}
 	return -1;
@@ -214,17 +410,19 @@ int
 token_cache_get(struct token_cache *c, const char *token, size_t len,
     void *out)
 {
+	const struct record *r;
 	struct place p;
 	int way;
 
 	if (!find_place(c, token, len, &p))
 		return 0;
-	(void)pthread_mutex_lock(p.lock);
-	way = find_way(c, &p, token, len);
-	if (way >= 0)
-		memcpy(out, p.data + (size_t)way * c->stride,
-		    (size_t)p.set->used[way] + 1);
-	(void)pthread_mutex_unlock(p.lock);
+	(void)pthread_mutex_lock(&p.shard->lock);
+	way = find_way(&p, token, len);
+	if (way >= 0) {
+		r = record_at(p.shard, PEEK(p.set->at[way]) - 1);
+		memcpy(out, r->octets + len - r->shared, r->used);
+	}
+	(void)pthread_mutex_unlock(&p.shard->lock);
 	return way >= 0;
 }
 
@@ -232,42 +430,85 @@ void
 token_cache_put(struct token_cache *c, const char *token, size_t len,
     const void *value)
 {
-	token_cache_put_part(c, token, len, value, c->size);
+	token_cache_put_part(c, token, len, value, c->size, 0);
+}
+
+/* How much of a token need not be stored. */
+static size_t
+share(struct shard *h, const char *token, size_t len)
+{
+	size_t n = 0;
+
+	if (h->first_len == 0) {
+		memcpy(h->first, token, len);
+		h->first_len = (uint32_t)len;
+	}
+	while (n < len && n < h->first_len &&
+	    h->first[n] == (unsigned char)token[n])
+		n++;
+	return n;
+}
+
+/* The way for it: its own, a free one, or the oldest. */
+static int
+choose_way(const struct place *p, const char *token, size_t len)
+{
+	int i, way = find_way(p, token, len);
+
+	if (way >= 0)
+		return way;
+	for (i = 0; i < WAYS; i++)
+		if (PEEK(p->set->at[i]) == 0)
+			return i;
+	way = p->set->next;
+	p->set->next = (uint8_t)((way + 1) % WAYS);
+	return way;
 }
 
 void
 token_cache_put_part(struct token_cache *c, const char *token, size_t len,
-    const void *value, size_t used)
+    const void *value, size_t used, uint32_t hint)
 {
-	unsigned char *at;
+	size_t shared, stored;
+	uint32_t line, lines;
+	struct record *r;
 	struct place p;
 	int way;
 
 	if (used == 0 || used > c->size || !find_place(c, token, len, &p))
 		return;
-	(void)pthread_mutex_lock(p.lock);
-	way = find_way(c, &p, token, len);
-	if (way < 0) {
-		way = p.set->next;
-		p.set->next = (uint8_t)((way + 1) % WAYS);
-	}
-	at = p.data + (size_t)way * c->stride;
-	memcpy(at, value, used);
-	memcpy(at + c->size, token, len);
-	p.set->tag[way] = p.tag;
-	p.set->len[way] = (uint16_t)len;
-	p.set->used[way] = (uint16_t)(used - 1);
-	(void)pthread_mutex_unlock(p.lock);
+	(void)pthread_mutex_lock(&p.shard->lock);
+	shared = share(p.shard, token, len);
+	stored = len - shared;
+	lines = (uint32_t)lines_of(stored, used);
+	line = take_lines(c, p.shard, lines);
+	way = choose_way(&p, token, len);
+	forget(p.shard, p.set, (size_t)way);
+	r = record_at(p.shard, line);
+	r->set = p.number;
+	r->used = (uint32_t)used;
+	r->len = (uint16_t)len;
+	r->shared = (uint16_t)shared;
+	r->lines = (uint16_t)lines;
+	memcpy(r->octets, token + shared, stored);
+	memcpy(r->octets + stored, value, used);
+	POKE(p.set->tag[way], p.tag);
+	POKE(p.set->hint[way], hint);
+	POKE(p.set->lines[way], (uint16_t)lines);
+	POKE(p.set->at[way], line + 1);
+	(void)pthread_mutex_unlock(&p.shard->lock);
 }
 
 void
 token_cache_clear(struct token_cache *c)
 {
+	struct shard *h;
 	size_t i;
 
-	for (i = 0; i < c->nsets; i++) {
-		(void)pthread_mutex_lock(&c->shard[i % SHARDS].lock);
-		forget(c, i);
-		(void)pthread_mutex_unlock(&c->shard[i % SHARDS].lock);
+	for (i = 0; i < c->nshards; i++) {
+		h = &c->shard[i];
+		(void)pthread_mutex_lock(&h->lock);
+		empty(c, h);
+		(void)pthread_mutex_unlock(&h->lock);
 	}
 }
