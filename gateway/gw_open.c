@@ -226,7 +226,7 @@ set_policy(struct fealty_gateway *g, const struct fealty_options *o)
 	g->stale_limit_ms = or_default(o->stale_limit_ms, 600000);
 	g->stale_open = o->when_stale == FEALTY_STALE_OPEN;
 	g->end_stale_sessions = o->end_stale_sessions != 0;
-	g->clock = &clock_system;
+	g->clock = &clock_coarse;
 	if (o->clock == NULL)
 		return;
 	g->host_clock.host = *o->clock;

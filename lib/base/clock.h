@@ -12,6 +12,8 @@ struct clock {
 	int64_t (*monotonic_ms)(const struct clock *); /* never goes back */
 };
 extern const struct clock clock_system;
+/* Likewise, its wall clock up to 10 ms behind: for those who ask very often. */
+extern const struct clock clock_coarse;
 
 static inline int64_t
 clock_wall_ms(const struct clock *c)

@@ -16,11 +16,17 @@ num_mix(uint64_t x, uint64_t seed)
 
 /* Maps onto [0, cap) without a division, for any cap. */
 static size_t
-home(const struct numtab *t, uint64_t key)
+place(size_t cap, uint64_t seed, uint64_t key)
 {
 	__extension__ typedef unsigned __int128 u128;
 
-	return (size_t)(((u128)num_mix(key, t->seed) * t->cap) >> 64);
+	return (size_t)(((u128)num_mix(key, seed) * cap) >> 64);
+}
+
+static size_t
+home(const struct numtab *t, uint64_t key)
+{
+	return place(t->cap, t->seed, key);
 }
 
 uint64_t *
@@ -40,10 +46,11 @@ numtab_find(const struct numtab *t, uint64_t key)
 }
 
 void
-numtab_expect(const struct numtab *t, uint64_t key)
+numtab_expect(uintptr_t slot, size_t cap, uint64_t seed, uint64_t key)
 {
-	if (t->n != 0)
-		__builtin_prefetch(&t->slot[home(t, key)]);
+	/* a number, not a pointer: the table may be gone */
+	slot += place(cap, seed, key) * sizeof(struct numslot);
+	__builtin_prefetch((const void *)slot);
 }
 
 int

@@ -25,8 +25,8 @@ struct numtab {
 
 /* The value of key, or NULL. */
 uint64_t *numtab_find(const struct numtab *t, uint64_t key);
-/* Have the processor read what finding key will need. */
-void numtab_expect(const struct numtab *t, uint64_t key);
+/* Have the processor read what finding key in such a table will need. */
+void numtab_expect(uintptr_t slot, size_t cap, uint64_t seed, uint64_t key);
 /* 1 if more further entries fit without growing. */
 int numtab_fits(const struct numtab *t, size_t more);
 /*

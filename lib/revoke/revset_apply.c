@@ -150,6 +150,7 @@ renew_numbers(struct revset *s, struct numtab *t, size_t more)
 	if (e != ERR_OK)
 		return e;
 	SWAP(s, struct numtab, t, &n);
+	revset_ahead(s);
 	numtab_free(&n);
 	return ERR_OK;
 }

@@ -38,8 +38,17 @@ struct revset {
 	uint64_t tenant_val;
 	uint32_t tenant;
 	struct numtab devices, groups, callers;
+	/* where devices lie, for reading ahead without a lock; see expect */
+	struct {
+		_Atomic uintptr_t slot;
+		_Atomic size_t cap;
+		_Atomic uint64_t seed;
+	} ahead;
 	struct limits limits;
 	struct wordtab tokens, keys;
 };
+
+/* devices lie elsewhere from now on. The writer's. */
+void revset_ahead(struct revset *s);
 
 #endif

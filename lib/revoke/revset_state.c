@@ -235,6 +235,7 @@ revset_load(const void *p, size_t len, uint32_t *tenant, struct revset **out)
 	}
 	s->pruned = h.pruned;
 	s->tenant_val = h.tenant_val;
+	revset_ahead(s);
 	revset_advance(s, h.pos, h.floor);
 	*tenant = (uint32_t)h.tenant;
 	*out = s;
@@ -273,6 +274,7 @@ revset_replace(struct revset *s, struct revset **with)
 	    memory_order_release);
 	(void)pthread_rwlock_unlock(&s->lock);
 	s->pruned = w->pruned;
+	revset_ahead(s);
 	atomic_store_explicit(&s->pos, revset_position(w),
 	    memory_order_release);
 	(void)pthread_mutex_unlock(&s->writer);

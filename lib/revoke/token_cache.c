@@ -29,7 +29,7 @@
  * are put.
  */
 #define WAYS 8
-#define SHARDS 64
+#define SHARDS 16 /* each touches large pages of its own */
 #define TEXT_MAX 1280 /* longer tokens are verified each time */
 #define TEXT_USUAL 704
 #define LINE 64
@@ -40,19 +40,20 @@
 #define SIZE_LARGEST ((size_t)1 << 16)
 
 /*
- * Changed under the shard's lock; atomic, as readers ahead look without. The
- * lines of WAYS entries with their tags first.
+ * Changed under the shard's lock; atomic, as reading ahead looks without. What
+ * is needed first is in the first line.
  */
+#define TAG(h) ((uint32_t)(h) & ~(uint32_t)LINES_MAX)
+#define LINES_MAX 255 /* that are read ahead */
 struct set {
-	_Alignas(LINE) _Atomic uint32_t tag[WAYS];
+	_Alignas(LINE) _Atomic uint32_t tag[WAYS]; /* and lines, below it */
 	_Atomic uint32_t at[WAYS]; /* line in the ring, and one; 0: free */
 	_Atomic uint32_t hint[WAYS];
-	_Atomic uint16_t lines[WAYS];
 	uint8_t next; /* oldest */
 };
 /* In the ring, at the start of a line. */
 struct record {
-	uint32_t set;
+	uint32_t set; /* its number */
 	uint32_t used;	 /* octets of the value */
 	uint16_t len;	 /* of the token; 0: forgotten */
 	uint16_t shared; /* of these lie in the shard's first */
@@ -327,7 +328,7 @@ find_place(struct token_cache *c, const char *token, size_t len,
 	p->number = (uint32_t)(((u128)h * c->nsets) >> 64);
 	p->set = &c->set[p->number];
 	p->shard = &c->shard[p->number % c->nshards];
-	p->tag = (uint32_t)h;
+	p->tag = TAG(h);
 	return 1;
 }
 
@@ -347,17 +348,18 @@ token_cache_fetch(struct token_cache *c, const char *token, size_t len)
 {
 	const unsigned char *at;
 	struct place p;
-	uint32_t line;
+	uint32_t line, tag;
 	size_t i, n;
 
 	if (!find_place(c, token, len, &p))
 		return 0;
 	for (i = 0; i < WAYS; i++) {
 		line = PEEK(p.set->at[i]);
-		if (line == 0 || PEEK(p.set->tag[i]) != p.tag)
+		tag = PEEK(p.set->tag[i]);
+		if (line == 0 || TAG(tag) != p.tag)
 			continue;
 		at = p.shard->ring + (size_t)(line - 1) * LINE;
-		for (n = PEEK(p.set->lines[i]); n > 0; n--, at += LINE)
+		for (n = tag & LINES_MAX; n > 0; n--, at += LINE)
 			__builtin_prefetch(at);
 		return PEEK(p.set->hint[i]);
 	}
@@ -396,7 +398,7 @@ find_way(const struct place *p, const char *token, size_t len)
 
 	for (i = 0; i < WAYS; i++) {
 		line = PEEK(p->set->at[i]);
-		if (line == 0 || PEEK(p->set->tag[i]) != p->tag)
+		if (line == 0 || TAG(PEEK(p->set->tag[i])) != p->tag)
 			continue;
 		r = record_at(p->shard, line - 1);
 		if (r->len == len && same(p->shard->first, token, r->shared) &&
@@ -492,9 +494,9 @@ token_cache_put_part(struct token_cache *c, const char *token, size_t len,
 	r->lines = (uint16_t)lines;
 	memcpy(r->octets, token + shared, stored);
 	memcpy(r->octets + stored, value, used);
-	POKE(p.set->tag[way], p.tag);
+	POKE(p.set->tag[way],
+	    p.tag | (lines < LINES_MAX ? lines : LINES_MAX));
 	POKE(p.set->hint[way], hint);
-	POKE(p.set->lines[way], (uint16_t)lines);
 	POKE(p.set->at[way], line + 1);
 	(void)pthread_mutex_unlock(&p.shard->lock);
 }
