@@ -286,15 +286,17 @@ static void
 apply_word(struct wordtab *t, const struct event *e)
 {
 	struct word *w;
+	int64_t exp;
 
 	/* A dead token or key stays dead: there is nothing to lift. */
 	if (e->effect == EFFECT_LIFT)
 		return;
 	w = wordtab_put(t, e->id);
 	/* The later expiry of two; none (0) is the latest. */
-	if (w->pos == 0 || e->exp == 0 || (w->exp != 0 && w->exp < e->exp))
-		w->exp = e->exp;
-	w->pos = e->pos;
+	exp = w->exp;
+	if (w->pos == 0 || e->exp == 0 || (exp != 0 && exp < e->exp))
+		exp = e->exp;
+	wordtab_set(t, w, e->pos, exp);
 }
 
 static void
@@ -392,7 +394,9 @@ revset_expire(struct revset *s, int64_t now)
 
 	(void)pthread_mutex_lock(&s->writer);
 	floor = revset_floor(s);
-	if (s->tokens.n > 0)
+	/* asked for several times a second: nothing is copied for nothing */
+	if (s->tokens.n > 0 &&
+	    (wordtab_due(&s->tokens, now) || floor > s->pruned))
 		e = renew_words(s, &s->tokens, 0, now, floor);
 	if (e == ERR_OK && floor > s->pruned) {
 		if (s->devices.n > 0)

@@ -148,8 +148,7 @@ take_words(struct octets *in, uint64_t n, struct wordtab *t)
 		if (e != ERR_OK)
 			break;
 		at = wordtab_put(t, w.id);
-		at->pos = w.pos;
-		at->exp = w.exp;
+		wordtab_set(t, at, w.pos, w.exp);
 	}
 	return e;
 }

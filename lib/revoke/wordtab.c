@@ -59,6 +59,12 @@ wordtab_put(struct wordtab *t, const char *id)
 	return w;
 }
 
+static int
+expired(int64_t exp, int64_t drop_at)
+{
+	return drop_at > WORD_GRACE && exp < drop_at - WORD_GRACE;
+}
+
 /*
  * Without an expiry the floor ends it: no token lives that long. With one it
  * stays for a while yet: verifiers give tokens some leeway, and a revoked one
@@ -68,8 +74,23 @@ static int
 ended(const struct word *w, int64_t drop_at, uint64_t floor)
 {
 	if (w->exp > 0)
-		return drop_at > WORD_GRACE && w->exp < drop_at - WORD_GRACE;
+		return expired(w->exp, drop_at);
 	return w->pos <= floor;
+}
+
+void
+wordtab_set(struct wordtab *t, struct word *w, uint64_t pos, int64_t exp)
+{
+	w->pos = pos;
+	w->exp = exp;
+	if (exp > 0 && (t->first == 0 || exp < t->first))
+		t->first = exp;
+}
+
+int
+wordtab_due(const struct wordtab *t, int64_t drop_at)
+{
+	return t->first != 0 && expired(t->first, drop_at);
 }
 
 enum err
@@ -95,8 +116,7 @@ wordtab_copy(const struct wordtab *t, size_t more, int64_t drop_at,
 		    ended(&t->slot[i], drop_at, floor))
 			continue;
 		w = wordtab_put(&n, t->slot[i].id);
-		w->pos = t->slot[i].pos;
-		w->exp = t->slot[i].exp;
+		wordtab_set(&n, w, t->slot[i].pos, t->slot[i].exp);
 	}
 	*out = n;
 	return ERR_OK;
@@ -108,4 +128,5 @@ wordtab_free(struct wordtab *t)
 	free(t->slot);
 	t->slot = NULL;
 	t->cap = t->n = 0;
+	t->first = 0;
 }

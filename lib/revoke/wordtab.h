@@ -16,6 +16,7 @@ struct wordtab {
 	struct word *slot;
 	size_t cap;
 	size_t n;
+	int64_t first; /* expiry of all that have one, at the earliest; or 0 */
 	uint64_t seed;
 };
 
@@ -29,6 +30,11 @@ enum err wordtab_copy(const struct wordtab *t, size_t more, int64_t drop_at,
     uint64_t floor, struct wordtab *out) MUST_CHECK;
 /* The place of id (1 to NAME_MAX_LEN characters), made if need be. */
 struct word *wordtab_put(struct wordtab *t, const char *id);
+/* What w, of t, says from now on. */
+void wordtab_set(struct wordtab *t, struct word *w, uint64_t pos,
+    int64_t exp);
+/* 1 if a copy may leave some out for their expiry. */
+int wordtab_due(const struct wordtab *t, int64_t drop_at);
 void wordtab_free(struct wordtab *t);
 
 #endif

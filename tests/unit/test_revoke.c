@@ -1,7 +1,6 @@
 /*
- * The revocation set and the cache of verified tokens: the rule held against
- * a model that keeps the whole history, its ranking, its size, and readers
- * beside a writer.
+ * The revocation set: the rule held against a model that keeps the whole
+ * history, its ranking, its size, and readers beside a writer.
  */
 #include "tests/unit/unit.h"
 
@@ -13,7 +12,6 @@
 #include <time.h>
 
 #include "lib/revoke/revset.h"
-#include "lib/revoke/token_cache.h"
 
 #define TENANT 7
 
@@ -414,6 +412,58 @@ revoked_tokens_are_forgotten_when_they_expire(void **state)
 	revset_free(&s);
 }
 
+static enum err
+revoke_token(struct revset *s, uint64_t pos, const char *jti, int64_t exp)
+{
+	struct event e = event(pos, EV_TOKEN, EFFECT_CUT, jti);
+
+	e.exp = exp;
+	return revset_apply(s, &e, 1);
+}
+
+static uint64_t
+left_at(struct revset *s, int64_t now)
+{
+	uint64_t n, octets;
+
+	revset_expire(s, now);
+	revset_size(s, &n, &octets);
+	return n;
+}
+
+/* Each at its own time, the prolonged at the later one; also once reloaded. */
+static void
+each_revoked_token_is_forgotten_in_its_time(void **state)
+{
+	struct revset *s = NULL, *again = NULL;
+	struct buf octets = {.max = 100000};
+	uint32_t tenant;
+
+	(void)state;
+	assert_int_equal(revset_new(TENANT, &s), ERR_OK);
+	assert_int_equal(revoke_token(s, 1, "a", 100), ERR_OK);
+	assert_int_equal(revoke_token(s, 2, "c", 0), ERR_OK);
+	assert_int_equal(revoke_token(s, 3, "b", 200), ERR_OK);
+	assert_int_equal(revoke_token(s, 4, "b", 300), ERR_OK);
+	assert_int_equal(revset_save(s, &octets), ERR_OK);
+	assert_int_equal(revset_load(octets.p, octets.len, &tenant, &again),
+	    ERR_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(left_at(s, 400), 3);
+		assert_int_equal(left_at(s, 401), 2);
+		assert_int_equal(left_at(s, 501), 2);
+		/* one that comes in between, with less time left */
+		assert_int_equal(revoke_token(s, 5, "d", 250), ERR_OK);
+		assert_int_equal(left_at(s, 551), 2);
+		assert_int_equal(left_at(s, 601), 1);
+		revset_advance(s, 10, 2);
+		assert_int_equal(left_at(s, 601), 0);
+		revset_free(&s);
+		s = again;
+	}
+	buf_free(&octets);
+}
+
 static void
 a_million_devices_fit_in_forty_megabytes(void **state)
 {
@@ -450,7 +500,6 @@ a_million_devices_fit_in_forty_megabytes(void **state)
 /* Readers beside a writer: who sees a position sees what it covers. */
 struct shared {
 	struct revset *set;
-	struct token_cache *cache;
 	atomic_int stop, bad;
 };
 
@@ -498,120 +547,6 @@ no_reader_sees_a_position_before_its_event(void **state)
 	revset_free(&sh.set);
 }
 
-static size_t
-fake_token(char *out, size_t size, unsigned i)
-{
-	int n = snprintf(out, size, "header.payload%u.%06xsignature%06xA", i,
-	    i * 2654435761u & 0xffffff, i * 40503u & 0xffffff);
-
-	return (size_t)n;
-}
-
-static void
-the_cache_gives_back_only_what_is_equal(void **state)
-{
-	struct token_cache *c = NULL;
-	char tok[128], other[128];
-	uint64_t v = 42, out = 0;
-	size_t n, i;
-
-	(void)state;
-	assert_int_equal(token_cache_new(1000, sizeof(v), &c), ERR_OK);
-	n = fake_token(tok, sizeof(tok), 1);
-	assert_int_equal(token_cache_get(c, tok, n, &out), 0);
-	token_cache_put(c, tok, n, &v);
-	assert_int_equal(token_cache_get(c, tok, n, &out), 1);
-	assert_int_equal(out, 42);
-	for (i = 0; i < n; i++) {
-		memcpy(other, tok, n);
-		other[i] ^= 1;
-		assert_int_equal(token_cache_get(c, other, n, &out), 0);
-	}
-	for (i = 0; i < n; i++)
-		assert_int_equal(token_cache_get(c, tok, i, &out), 0);
-	token_cache_clear(c);
-	assert_int_equal(token_cache_get(c, tok, n, &out), 0);
-	token_cache_free(&c);
-	assert_int_equal(token_cache_new(8, 0, &c), ERR_REQUEST);
-	assert_null(c);
-}
-
-static void
-a_flood_of_tokens_forgets_the_oldest_and_stays_bounded(void **state)
-{
-	struct token_cache *c = NULL;
-	char tok[128];
-	uint64_t v, out, hits = 0;
-	unsigned i;
-	size_t n;
-
-	(void)state;
-	assert_int_equal(token_cache_new(64, sizeof(v), &c), ERR_OK);
-	for (i = 0; i < 10000; i++) {
-		v = i;
-		n = fake_token(tok, sizeof(tok), i);
-		token_cache_put(c, tok, n, &v);
-		out = 0;
-		assert_int_equal(token_cache_get(c, tok, n, &out), 1);
-		assert_int_equal(out, i);
-	}
-	for (i = 0; i < 10000; i++) {
-		n = fake_token(tok, sizeof(tok), i);
-		if (token_cache_get(c, tok, n, &out)) {
-			assert_int_equal(out, i);
-			hits++;
-		}
-	}
-	assert_in_range(hits, 1, 64);
-	token_cache_free(&c);
-}
-
-struct big {
-	uint64_t a[16];
-};
-
-static void *
-cache_user(void *arg)
-{
-	struct shared *sh = arg;
-	struct big v, out;
-	char tok[128];
-	unsigned i, j;
-	size_t n;
-
-	for (i = 0; i < 20000; i++) {
-		n = fake_token(tok, sizeof(tok), i % 50);
-		for (j = 0; j < 16; j++)
-			v.a[j] = i % 50;
-		token_cache_put(sh->cache, tok, n, &v);
-		if (!token_cache_get(sh->cache, tok, n, &out))
-			continue;
-		for (j = 0; j < 16; j++)
-			if (out.a[j] != i % 50)
-				atomic_store(&sh->bad, 1);
-	}
-	return NULL;
-}
-
-static void
-values_are_never_torn_between_threads(void **state)
-{
-	struct shared sh = {.set = NULL};
-	pthread_t t[4];
-	int i;
-
-	(void)state;
-	assert_int_equal(token_cache_new(32, sizeof(struct big), &sh.cache),
-	    ERR_OK);
-	for (i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&t[i], NULL, cache_user, &sh),
-		    0);
-	for (i = 0; i < 4; i++)
-		pthread_join(t[i], NULL);
-	assert_int_equal(atomic_load(&sh.bad), 0);
-	token_cache_free(&sh.cache);
-}
-
 int
 main(void)
 {
@@ -624,12 +559,9 @@ main(void)
 		what_cannot_be_an_event_applies_nothing_of_its_run),
 	    cmocka_unit_test(dead_callers_stay_dead_through_pruning),
 	    cmocka_unit_test(revoked_tokens_are_forgotten_when_they_expire),
+	    cmocka_unit_test(each_revoked_token_is_forgotten_in_its_time),
 	    cmocka_unit_test(a_million_devices_fit_in_forty_megabytes),
 	    cmocka_unit_test(no_reader_sees_a_position_before_its_event),
-	    cmocka_unit_test(the_cache_gives_back_only_what_is_equal),
-	    cmocka_unit_test(
-		a_flood_of_tokens_forgets_the_oldest_and_stays_bounded),
-	    cmocka_unit_test(values_are_never_torn_between_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
