@@ -1,12 +1,12 @@
 #include "lib/revoke/token_cache.h"
 
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/pages.h"
 #include "lib/base/secret.h"
 #include "lib/revoke/numtab.h"
 
@@ -33,8 +33,6 @@
 #define TEXT_MAX 1280 /* longer tokens are verified each time */
 #define TEXT_USUAL 704
 #define LINE 64
-#define LARGE_PAGE ((size_t)1 << 21)
-#define PAGE ((size_t)4096)
 #define TAIL 9 /* the last character holds 4 bits: left out */
 #define ENTRIES_MAX ((size_t)1 << 28)
 #define SIZE_LARGEST ((size_t)1 << 16)
@@ -78,47 +76,23 @@ struct token_cache {
 	uint64_t seed;
 };
 
-/* Zeroed. What lies here are credentials: not for cores. */
-static void *
-pages_new(size_t size)
-{
-	size_t all = size + LARGE_PAGE, skip;
-	unsigned char *p;
-
-	p = mmap(NULL, all, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	/* where a large page could begin */
-	skip = (LARGE_PAGE - (uintptr_t)p % LARGE_PAGE) % LARGE_PAGE;
-	if (skip > 0)
-		(void)munmap(p, skip);
-	p += skip;
-	if (all - skip > size)
-		(void)munmap(p + size, all - skip - size);
-	(void)madvise(p, size, MADV_DONTDUMP);
-	return p;
-}
-
 static size_t
 sets_size(const struct token_cache *c)
 {
-	return (c->nsets * sizeof(struct set) + PAGE - 1) / PAGE * PAGE;
+	return c->nsets * sizeof(struct set);
 }
 
 static size_t
 ring_size(const struct token_cache *c)
 {
-	return (c->nshards * (c->lines * LINE + TEXT_MAX) + PAGE - 1) / PAGE *
-	    PAGE;
+	return c->nshards * (c->lines * LINE + TEXT_MAX);
 }
 
 void
 token_cache_large_pages(struct token_cache *c)
 {
-	/* a wish, and no error where there are none */
-	(void)madvise(c->set, sets_size(c), MADV_HUGEPAGE);
-	(void)madvise(c->ring, ring_size(c), MADV_HUGEPAGE);
+	pages_large(c->set, sets_size(c));
+	pages_large(c->ring, ring_size(c));
 }
 
 static void
@@ -145,10 +119,8 @@ make_locks(struct token_cache *c)
 static void
 release(struct token_cache *c)
 {
-	if (c->set != NULL)
-		(void)munmap(c->set, sets_size(c));
-	if (c->ring != NULL)
-		(void)munmap(c->ring, ring_size(c));
+	pages_free(c->set, sets_size(c));
+	pages_free(c->ring, ring_size(c));
 	free(c);
 }
 
