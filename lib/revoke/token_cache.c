@@ -141,7 +141,9 @@ plan(struct token_cache *c, size_t entries, size_t size)
 	c->nsets = entries / WAYS;
 	if (c->nsets == 0)
 		c->nsets = 1;
-	c->nshards = c->nsets < SHARDS ? c->nsets : SHARDS;
+	/* a power of two: no look-up divides */
+	for (c->nshards = SHARDS; c->nshards > c->nsets;)
+		c->nshards /= 2;
 	sets = (c->nsets + c->nshards - 1) / c->nshards;
 	c->lines = sets * WAYS * lines_of(TEXT_USUAL, size);
 	if (c->lines < lines_of(TEXT_MAX, size))
@@ -299,7 +301,7 @@ find_place(struct token_cache *c, const char *token, size_t len,
 	h = num_mix(tail, c->seed);
 	p->number = (uint32_t)(((u128)h * c->nsets) >> 64);
 	p->set = &c->set[p->number];
-	p->shard = &c->shard[p->number % c->nshards];
+	p->shard = &c->shard[p->number & (c->nshards - 1)];
 	p->tag = TAG(h);
 	return 1;
 }
@@ -315,27 +317,37 @@ token_cache_expect(struct token_cache *c, const char *token, size_t len)
 	__builtin_prefetch((const char *)p.set + LINE);
 }
 
+/* The ways with its tag, a bit each. No branch: which it is nobody foretells. */
+static unsigned
+tagged(const struct place *p)
+{
+	unsigned i, ways = 0;
+
+	for (i = 0; i < WAYS; i++)
+		ways |= (unsigned)(TAG(PEEK(p->set->tag[i])) == p->tag) << i;
+	return ways;
+}
+
 uint32_t
 token_cache_fetch(struct token_cache *c, const char *token, size_t len)
 {
 	const unsigned char *at;
 	struct place p;
-	uint32_t line, tag;
-	size_t i, n;
+	unsigned ways;
+	uint32_t line;
+	size_t n;
+	int i;
 
-	if (!find_place(c, token, len, &p))
+	if (!find_place(c, token, len, &p) || (ways = tagged(&p)) == 0)
 		return 0;
-	for (i = 0; i < WAYS; i++) {
-		line = PEEK(p.set->at[i]);
-		tag = PEEK(p.set->tag[i]);
-		if (line == 0 || TAG(tag) != p.tag)
-			continue;
-		at = p.shard->ring + (size_t)(line - 1) * LINE;
-		for (n = tag & LINES_MAX; n > 0; n--, at += LINE)
-			__builtin_prefetch(at);
-		return PEEK(p.set->hint[i]);
-	}
-	return 0;
+	i = __builtin_ctz(ways);
+	line = PEEK(p.set->at[i]);
+	if (line == 0)
+		return 0;
+	at = p.shard->ring + (size_t)(line - 1) * LINE;
+	for (n = PEEK(p.set->tag[i]) & LINES_MAX; n > 0; n--, at += LINE)
+		__builtin_prefetch(at);
+	return PEEK(p.set->hint[i]);
 }
 
 /*
@@ -345,19 +357,21 @@ token_cache_fetch(struct token_cache *c, const char *token, size_t len)
 static int
 same(const unsigned char *a, const char *b, size_t len)
 {
-	typedef uint64_t four __attribute__((vector_size(32)));
-	four diff = {0}, x, y;
+	typedef uint64_t two __attribute__((vector_size(16)));
+	two even = {0, 0}, odd = {0, 0}, x[2], y[2];
 	uint64_t rest = 0;
 	size_t i;
 
 	for (i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		diff |= x ^ y;
+		memcpy(x, a + i, sizeof(x));
+		memcpy(y, b + i, sizeof(y));
+		even |= x[0] ^ y[0];
+		odd |= x[1] ^ y[1];
 	}
 	for (; i < len; i++)
 		rest |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
-	return (diff[0] | diff[1] | diff[2] | diff[3] | rest) == 0;
+	even |= odd;
+	return (even[0] | even[1] | rest) == 0;
 }
 
 /* The way that holds the token, or -1. */
@@ -365,12 +379,14 @@ static int
 find_way(const struct place *p, const char *token, size_t len)
 {
 	const struct record *r;
+	unsigned ways;
 	uint32_t line;
 	int i;
 
-	for (i = 0; i < WAYS; i++) {
+	for (ways = tagged(p); ways != 0; ways &= ways - 1) {
+		i = __builtin_ctz(ways);
 		line = PEEK(p->set->at[i]);
-		if (line == 0 || TAG(PEEK(p->set->tag[i])) != p->tag)
+		if (line == 0)
 			continue;
 		r = record_at(p->shard, line - 1);
 		if (r->len == len && same(p->shard->first, token, r->shared) &&
