@@ -12,7 +12,7 @@
 
 /*
  * Set-associative: octets of the token's signature choose a set of WAYS
- * entries, two lines of the processor's cache, the oldest of which gives way.
+ * entries, a line of the processor's cache, the oldest of which gives way.
  * Tokens and their values lie one behind the other in a ring, whose oldest
  * give way: close together, for what a hit costs is memory. What a token has
  * in common with the first one (header, issuer) lies there once. All memory is
@@ -28,7 +28,7 @@
  * seed is secret, a set is of WAYS entries, and only tokens that were good
  * are put.
  */
-#define WAYS 8
+#define WAYS 7
 #define SHARDS 16 /* each touches large pages of its own */
 #define TEXT_MAX 1280 /* longer tokens are verified each time */
 #define TEXT_USUAL 704
@@ -38,17 +38,23 @@
 #define SIZE_LARGEST ((size_t)1 << 16)
 
 /*
- * Changed under the shard's lock; atomic, as reading ahead looks without. What
- * is needed first is in the first line.
+ * Changed under the shard's lock; atomic, as reading ahead looks without. An
+ * entry, 0 when free: from the top the owner's hint, the lines of its record
+ * (LINES_MAX: or more), and one more than the first of them in the ring.
  */
-#define TAG(h) ((uint32_t)(h) & ~(uint32_t)LINES_MAX)
-#define LINES_MAX 255 /* that are read ahead */
+#define LINES_MAX 255
+#define RING_MAX (((size_t)1 << 24) - 2)
+#define ENTRY(hint, lines, at) \
+	((uint64_t)(hint) << 32 | (uint64_t)(lines) << 24 | ((at) + 1))
+#define ENTRY_HINT(e) ((uint32_t)((e) >> 32))
+#define ENTRY_LINES(e) ((size_t)((e) >> 24 & LINES_MAX))
+#define ENTRY_AT(e) ((uint32_t)((e) & (RING_MAX + 1)) - 1)
 struct set {
-	_Alignas(LINE) _Atomic uint32_t tag[WAYS]; /* and lines, below it */
-	_Atomic uint32_t at[WAYS]; /* line in the ring, and one; 0: free */
-	_Atomic uint32_t hint[WAYS];
-	uint8_t next; /* oldest */
+	_Alignas(LINE) _Atomic uint64_t entry[WAYS];
+	_Atomic uint8_t tag[WAYS]; /* of the index what the set leaves open */
+	uint8_t next;		   /* oldest */
 };
+_Static_assert(sizeof(struct set) == LINE, "a set is one line");
 /* In the ring, at the start of a line. */
 struct record {
 	uint32_t set; /* its number */
@@ -107,13 +113,13 @@ make_locks(struct token_cache *c)
 {
 	size_t i;
 
-	for (i = 0; i < SHARDS; i++) {
-		if (pthread_mutex_init(&c->shard[i].lock, NULL) != 0) {
-			destroy_locks(c, i);
-			return ERR_NOMEM;
-		}
-	}
-	return ERR_OK;
+	for (i = 0; i < SHARDS; i++)
+		if (pthread_mutex_init(&c->shard[i].lock, NULL) != 0)
+			break;
+	if (i == SHARDS)
+		return ERR_OK;
+	destroy_locks(c, i);
+	return ERR_NOMEM;
 }
 
 static void
@@ -164,8 +170,7 @@ token_cache_new(size_t entries, size_t size, struct token_cache **out)
 		return ERR_NOMEM;
 	memset(c, 0, sizeof(*c));
 	plan(c, entries, size);
-	/* a line in the ring is a number of 32 bits */
-	if (c->lines >= UINT32_MAX) {
+	if (c->lines > RING_MAX) {
 		free(c);
 		return ERR_REQUEST;
 	}
@@ -205,14 +210,13 @@ forget(struct shard *h, struct set *s, size_t way)
 {
 	struct record *r;
 
-	if (PEEK(s->at[way]) == 0)
+	if (PEEK(s->entry[way]) == 0)
 		return;
-	r = record_at(h, PEEK(s->at[way]) - 1);
+	r = record_at(h, ENTRY_AT(PEEK(s->entry[way])));
 	wipe(r->octets, (size_t)(r->len - r->shared) + r->used);
 	r->len = 0;
 	r->used = 0;
-	POKE(s->at[way], 0);
-	POKE(s->tag[way], 0);
+	POKE(s->entry[way], 0);
 }
 
 /* Frees the lines of the oldest record. There is one. */
@@ -221,11 +225,14 @@ drop_oldest(struct token_cache *c, struct shard *h)
 {
 	struct record *r = record_at(h, h->tail);
 	struct set *s = &c->set[r->set];
+	uint64_t e;
 	size_t i;
 
-	for (i = 0; r->len != 0 && i < WAYS; i++)
-		if (PEEK(s->at[i]) == h->tail + 1)
+	for (i = 0; r->len != 0 && i < WAYS; i++) {
+		e = PEEK(s->entry[i]);
+		if (e != 0 && ENTRY_AT(e) == h->tail)
 			forget(h, s, i);
+	}
 	h->tail += r->lines;
 	if (h->wrapped && h->tail == h->end) {
 		h->tail = 0;
@@ -285,7 +292,8 @@ token_cache_free(struct token_cache **pc)
 struct place {
 	struct set *set;
 	struct shard *shard;
-	uint32_t number, tag;
+	uint32_t number;
+	uint8_t tag;
 };
 
 static int
@@ -302,7 +310,7 @@ find_place(struct token_cache *c, const char *token, size_t len,
 	p->number = (uint32_t)(((u128)h * c->nsets) >> 64);
 	p->set = &c->set[p->number];
 	p->shard = &c->shard[p->number & (c->nshards - 1)];
-	p->tag = TAG(h);
+	p->tag = (uint8_t)h;
 	return 1;
 }
 
@@ -311,20 +319,19 @@ token_cache_expect(struct token_cache *c, const char *token, size_t len)
 {
 	struct place p;
 
-	if (!find_place(c, token, len, &p))
-		return;
-	__builtin_prefetch(p.set);
-	__builtin_prefetch((const char *)p.set + LINE);
+	if (find_place(c, token, len, &p))
+		__builtin_prefetch(p.set);
 }
 
-/* The ways with its tag, a bit each. No branch: which it is nobody foretells. */
+/* The ways in question, a bit each; no branch, for nobody foretells it. */
 static unsigned
 tagged(const struct place *p)
 {
 	unsigned i, ways = 0;
 
 	for (i = 0; i < WAYS; i++)
-		ways |= (unsigned)(TAG(PEEK(p->set->tag[i])) == p->tag) << i;
+		ways |= ((unsigned)(PEEK(p->set->tag[i]) == p->tag) &
+		    (unsigned)(PEEK(p->set->entry[i]) != 0)) << i;
 	return ways;
 }
 
@@ -334,20 +341,19 @@ token_cache_fetch(struct token_cache *c, const char *token, size_t len)
 	const unsigned char *at;
 	struct place p;
 	unsigned ways;
-	uint32_t line;
+	uint64_t e;
 	size_t n;
-	int i;
 
 	if (!find_place(c, token, len, &p) || (ways = tagged(&p)) == 0)
 		return 0;
-	i = __builtin_ctz(ways);
-	line = PEEK(p.set->at[i]);
-	if (line == 0)
+	/* without the lock it may be another or none by now: no matter */
+	e = PEEK(p.set->entry[__builtin_ctz(ways)]);
+	if (e == 0)
 		return 0;
-	at = p.shard->ring + (size_t)(line - 1) * LINE;
-	for (n = PEEK(p.set->tag[i]) & LINES_MAX; n > 0; n--, at += LINE)
+	at = p.shard->ring + (size_t)ENTRY_AT(e) * LINE;
+	for (n = ENTRY_LINES(e); n > 0; n--, at += LINE)
 		__builtin_prefetch(at);
-	return PEEK(p.set->hint[i]);
+	return ENTRY_HINT(e);
 }
 
 /*
@@ -358,20 +364,24 @@ static int
 same(const unsigned char *a, const char *b, size_t len)
 {
 	typedef uint64_t two __attribute__((vector_size(16)));
-	two even = {0, 0}, odd = {0, 0}, x[2], y[2];
+	two diff = {0, 0}, x, y;
 	uint64_t rest = 0;
 	size_t i;
 
 	for (i = 0; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(x, a + i, sizeof(x));
-		memcpy(y, b + i, sizeof(y));
-		even |= x[0] ^ y[0];
-		odd |= x[1] ^ y[1];
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		diff |= x ^ y;
 	}
-	for (; i < len; i++)
-		rest |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
-	even |= odd;
-	return (even[0] | even[1] | rest) == 0;
+	/* what is left, and some of it again */
+	if (i < len && i > 0) {
+		memcpy(&x, a + len - sizeof(x), sizeof(x));
+		memcpy(&y, b + len - sizeof(y), sizeof(y));
+		diff |= x ^ y;
+	} else
+		for (; i < len; i++)
+			rest |= (uint64_t)(a[i] ^ (unsigned char)b[i]);
+	return (diff[0] | diff[1] | rest) == 0;
 }
 
 /* The way that holds the token, or -1. */
@@ -380,15 +390,11 @@ find_way(const struct place *p, const char *token, size_t len)
 {
 	const struct record *r;
 	unsigned ways;
-	uint32_t line;
 	int i;
 
 	for (ways = tagged(p); ways != 0; ways &= ways - 1) {
 		i = __builtin_ctz(ways);
-		line = PEEK(p->set->at[i]);
-		if (line == 0)
-			continue;
-		r = record_at(p->shard, line - 1);
+		r = record_at(p->shard, ENTRY_AT(PEEK(p->set->entry[i])));
 		if (r->len == len && same(p->shard->first, token, r->shared) &&
 		    same(r->octets, token + r->shared, len - r->shared))
 			return i;
@@ -409,7 +415,7 @@ token_cache_get(struct token_cache *c, const char *token, size_t len,
 	(void)pthread_mutex_lock(&p.shard->lock);
 	way = find_way(&p, token, len);
 	if (way >= 0) {
-		r = record_at(p.shard, PEEK(p.set->at[way]) - 1);
+		r = record_at(p.shard, ENTRY_AT(PEEK(p.set->entry[way])));
 		memcpy(out, r->octets + len - r->shared, r->used);
 	}
 	(void)pthread_mutex_unlock(&p.shard->lock);
@@ -448,7 +454,7 @@ choose_way(const struct place *p, const char *token, size_t len)
 	if (way >= 0)
 		return way;
 	for (i = 0; i < WAYS; i++)
-		if (PEEK(p->set->at[i]) == 0)
+		if (PEEK(p->set->entry[i]) == 0)
 			return i;
 	way = p->set->next;
 	p->set->next = (uint8_t)((way + 1) % WAYS);
@@ -482,10 +488,9 @@ token_cache_put_part(struct token_cache *c, const char *token, size_t len,
 	r->lines = (uint16_t)lines;
 	memcpy(r->octets, token + shared, stored);
 	memcpy(r->octets + stored, value, used);
-	POKE(p.set->tag[way],
-	    p.tag | (lines < LINES_MAX ? lines : LINES_MAX));
-	POKE(p.set->hint[way], hint);
-	POKE(p.set->at[way], line + 1);
+	POKE(p.set->tag[way], p.tag);
+	POKE(p.set->entry[way], ENTRY(hint, lines < LINES_MAX ? lines :
+	    LINES_MAX, line));
 	(void)pthread_mutex_unlock(&p.shard->lock);
 }
 
