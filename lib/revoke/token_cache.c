@@ -79,26 +79,15 @@ struct token_cache {
 	unsigned char *ring;  /* of all shards, then the first tokens */
 	size_t nsets, nshards, size;
 	size_t lines; /* of one shard's ring */
+	size_t set_octets, ring_octets;
 	uint64_t seed;
 };
-
-static size_t
-sets_size(const struct token_cache *c)
-{
-	return c->nsets * sizeof(struct set);
-}
-
-static size_t
-ring_size(const struct token_cache *c)
-{
-	return c->nshards * (c->lines * LINE + TEXT_MAX);
-}
 
 void
 token_cache_large_pages(struct token_cache *c)
 {
-	pages_large(c->set, sets_size(c));
-	pages_large(c->ring, ring_size(c));
+	pages_large(c->set, c->set_octets);
+	pages_large(c->ring, c->ring_octets);
 }
 
 static void
@@ -125,8 +114,8 @@ make_locks(struct token_cache *c)
 static void
 release(struct token_cache *c)
 {
-	pages_free(c->set, sets_size(c));
-	pages_free(c->ring, ring_size(c));
+	pages_free(c->set, c->set_octets);
+	pages_free(c->ring, c->ring_octets);
 	free(c);
 }
 
@@ -154,6 +143,8 @@ plan(struct token_cache *c, size_t entries, size_t size)
 	c->lines = sets * WAYS * lines_of(TEXT_USUAL, size);
 	if (c->lines < lines_of(TEXT_MAX, size))
 		c->lines = lines_of(TEXT_MAX, size);
+	c->set_octets = c->nsets * sizeof(struct set);
+	c->ring_octets = c->nshards * (c->lines * LINE + TEXT_MAX);
 }
 
 enum err
@@ -174,8 +165,8 @@ token_cache_new(size_t entries, size_t size, struct token_cache **out)
 		free(c);
 		return ERR_REQUEST;
 	}
-	c->set = pages_new(sets_size(c));
-	c->ring = pages_new(ring_size(c));
+	c->set = pages_new(c->set_octets);
+	c->ring = pages_new(c->ring_octets);
 	for (i = 0; c->ring != NULL && i < c->nshards; i++) {
 		c->shard[i].ring = c->ring + i * c->lines * LINE;
 		c->shard[i].first = c->ring + c->nshards * c->lines * LINE +
