@@ -141,6 +141,14 @@ reinstate(struct ctl *ctl)
 	return one(ctl, "POST", ctl_reason(ctl), "/reinstate");
 }
 
+static int
+approve(struct ctl *ctl)
+{
+	if (ctl->args.reason == NULL || ctl->args.reason[0] == '\0')
+		return ctl_usage("give --reason TEXT: it is audited");
+	return one(ctl, "POST", ctl_reason(ctl), "/approve");
+}
+
 #define O(m) offsetof(struct args, m)
 static const struct opt list_options[] = {
     {"state", 's', OPT_STRING, "STATE", "only devices in this state", O(state),
@@ -173,5 +181,7 @@ const struct command device_commands[] = {
 	reason_options, NULL},
     {"reinstate", "DEVICE", "lift its suspension", 1, reinstate, reason_options,
 	NULL},
+    {"approve", "DEVICE", "let a unit that came back be burned again", 1,
+	approve, reason_options, NULL},
     COMMANDS_END,
 };

@@ -74,6 +74,18 @@ device_decode(struct burn *b, const struct buf *answer)
 	return e == ERR_OK ? take_device(b, &dev) : ERR_INTERNAL;
 }
 
+/*
+ * The epoch to burn: the first, or, of a unit that came back and that the
+ * authority lets be burned again, the one that is to be. 0: none.
+ */
+static uint32_t
+epoch_to_burn(const struct device *dev)
+{
+	if (dev->state == DEV_RESERVED || dev->state == DEV_BURNING)
+		return dev->epoch;
+	return dev->pending;
+}
+
 static enum err
 step_reserve(struct burn *b)
 {
@@ -88,8 +100,7 @@ step_reserve(struct burn *b)
 		e = call(b, "POST", path, &body, &answer);
 	if (e == ERR_OK)
 		e = device_decode(b, &answer);
-	if (e == ERR_OK && b->device.state != DEV_RESERVED &&
-	    b->device.state != DEV_BURNING) {
+	if (e == ERR_OK && epoch_to_burn(&b->device) == 0) {
 		detail_set(&b->detail, "device %s is already %s",
 			   b->device.device_id,
 			   device_state_name(b->device.state));
@@ -98,7 +109,7 @@ step_reserve(struct burn *b)
 	if (e == ERR_OK) {
 		memcpy(b->unit.device_id, b->device.device_id,
 		       sizeof(b->unit.device_id));
-		b->unit.epoch = b->device.epoch;
+		b->unit.epoch = epoch_to_burn(&b->device);
 		b->unit.dn = b->device.dn;
 	}
 	buf_free(&body);
@@ -438,6 +449,24 @@ start_over(enum err e)
 	       e == ERR_TOO_LARGE;
 }
 
+/* 1: the unit is done, but came back and is to be burned again. */
+static int
+came_back(struct burn *b)
+{
+	const struct journal_entry unit = b->unit;
+	const struct device dev = b->device;
+	const struct detail d = b->detail;
+
+	if (dev.pending == 0)
+		return 0; /* most are asked about once only */
+	if (step_reserve(b) == ERR_OK)
+		return 1;
+	b->unit = unit; /* the device has a next key of its own */
+	b->device = dev;
+	b->detail = d;
+	return 0;
+}
+
 enum err
 burn_run(struct burn *b)
 {
@@ -458,6 +487,8 @@ burn_run(struct burn *b)
 	    name_is_device_id(b->unit.device_id) &&
 	    segment_ok(b->unit.device_id))
 		e = resume(b, last);
+	if (e == ERR_OK && b->resumed && came_back(b))
+		e = ERR_WRONG_STATE;
 	if (e != ERR_OK && start_over(e)) {
 		b->resumed = 0;
 		memset(&b->detail, 0, sizeof(b->detail));

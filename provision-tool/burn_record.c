@@ -127,7 +127,8 @@ burn_record(struct burn *b, const struct jwe_key *station,
 {
 	enum err e;
 
-	if (rel->device.epoch != b->unit.epoch) {
+	if (rel->device.epoch != b->unit.epoch &&
+	    rel->device.pending != b->unit.epoch) {
 		detail_set(&b->detail, "the key is of another device");
 		return ERR_INTERNAL;
 	}

@@ -50,6 +50,32 @@ check_signature(const struct device *dev, const struct confirm *req,
 	return e == ERR_OK ? proof_check(&point, &m, req->answer) : e;
 }
 
+/* 1: it is of a unit that came back and has been burned again. */
+static int
+is_again(const struct confirming *c)
+{
+	return c->device.pending != 0 &&
+	    c->req->epoch == c->device.pending;
+}
+
+/* What may be confirmed, but for the key's own row. */
+static enum err
+state_fits(const struct confirming *c)
+{
+	const struct device *dev = &c->device;
+
+	if (is_again(c))
+		return ERR_OK; /* reburn_approved tells */
+	if (dev->state != DEV_BURNING && dev->state != DEV_ACTIVE)
+		return dev->state == DEV_RESERVED ? ERR_WRONG_STATE :
+		    device_state_refusal(dev->state);
+	/* Repeated, it may be of a key that the device has left since. */
+	if (c->req->epoch != dev->epoch && (dev->state != DEV_ACTIVE ||
+	    c->req->epoch > dev->epoch))
+		return ERR_WRONG_STATE;
+	return ERR_OK;
+}
+
 /*
  * Whose turn it is: the station that holds the key, of this epoch, by its
  * newest release; what an earlier one was written into must not pass for
@@ -65,19 +91,15 @@ may_confirm(struct txn *tx, const struct confirming *c)
 	uint64_t station = 0;
 	enum err e;
 
-	if (dev->state != DEV_BURNING && dev->state != DEV_ACTIVE)
-		return dev->state == DEV_RESERVED ? ERR_WRONG_STATE :
-		    device_state_refusal(dev->state);
-	e = store_device_station(tx->st, dev->dn, &station);
+	e = state_fits(c);
+	if (e == ERR_OK)
+		e = store_device_station(tx->st, dev->dn, &station);
 	if (e != ERR_OK)
 		return e;
 	if (station != tx->call->caller->number)
 		return ERR_STATION;
-	/* Repeated, it may be of a key that the device has left since. */
-	if (c->req->epoch != dev->epoch && (dev->state != DEV_ACTIVE ||
-	    c->req->epoch > dev->epoch))
-		return ERR_WRONG_STATE;
-	e = store_device_key_get(tx->st, dev->dn, c->req->epoch, &row);
+	e = is_again(c) ? reburn_approved(tx, dev, &row) :
+	    store_device_key_get(tx->st, dev->dn, c->req->epoch, &row);
 	if (e == ERR_NOT_FOUND || (e == ERR_OK && row.released == 0))
 		return ERR_WRONG_STATE;
 	if (e != ERR_OK)
@@ -112,6 +134,7 @@ confirm_txn(struct txn *tx)
 	struct order o;
 	enum err e;
 
+	tx->action = "device.confirm";
 	e = find_device(tx, c, &o);
 	if (e == ERR_OK && (tx->call->caller->role != ROLE_STATION ||
 	    !order_has_station(&o, tx->call->caller->name)))
@@ -123,6 +146,11 @@ confirm_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = pub.there ? check_signature(dev, c->req, &pub) :
 		    device_proof(tx, dev, "burn", c->req);
+	if (e == ERR_OK && is_again(c)) {
+		e = reburn_done(tx, dev, c->req->proof);
+		return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) :
+		    e;
+	}
 	if (e != ERR_OK || dev->state == DEV_ACTIVE)
 		return e; /* a repeated confirmation changes nothing */
 	dev->state = DEV_ACTIVE;

@@ -252,6 +252,13 @@ enum err core_confirm(struct core_call *call, const char *device_id,
 enum err core_void(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
 
+/*
+ * A unit that came back may be burned again, into a new epoch, where its
+ * order's policy has it so; reason is demanded. Again: yet another epoch.
+ */
+enum err core_device_approve(struct core_call *call, const char *device_id,
+    const char *reason, struct device *out) MUST_CHECK;
+
 /* ---- devices and revocation ---- */
 enum err core_device_get(struct core_call *call, const char *device_id,
     struct device *out) MUST_CHECK;

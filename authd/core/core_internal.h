@@ -288,6 +288,15 @@ enum err epoch_used(struct core_call *call, const struct pskid *id,
 /* The same within a transaction that holds the device's row. */
 enum err epoch_switch(struct txn *tx, struct device *dev, const char *how)
     MUST_CHECK;
+/*
+ * The key of the pending epoch that a station may be given: an admin has
+ * approved it. ERR_NOT_FOUND: there is none.
+ */
+enum err reburn_approved(struct txn *tx, const struct device *dev,
+    struct device_key_row *row) MUST_CHECK;
+/* It is proven: the unit is active under it, what it held before is dead. */
+enum err reburn_done(struct txn *tx, struct device *dev, enum proof proof)
+    MUST_CHECK;
 /* K. In a transaction of the tenant. */
 enum err device_root(struct core *c, struct store *st, const char *tenant_name,
     const struct device *dev, const struct device_key_row *key,

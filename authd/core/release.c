@@ -14,6 +14,25 @@ struct releasing {
 	uint64_t count; /* of the releases of this key, with this one */
 };
 
+/* A unit that came back: the new epoch's key, too, to one station only. */
+static enum err
+may_again(struct txn *tx, const struct device *dev)
+{
+	struct device_key_row row;
+	uint64_t station = 0;
+	enum err e;
+
+	e = reburn_approved(tx, dev, &row);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_WRONG_STATE : e;
+	if (row.released == 0)
+		return store_device_set_station(tx->st, dev->dn,
+		    tx->call->caller->number);
+	e = store_device_station(tx->st, dev->dn, &station);
+	return e == ERR_OK && station != tx->call->caller->number ?
+	    ERR_STATION : e;
+}
+
 /* Out of the authority only before the confirmation, to one station. */
 static enum err
 may_release(struct txn *tx, const struct order *o, const struct device *dev,
@@ -22,6 +41,8 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 	uint64_t station = 0;
 	enum err e;
 
+	if (dev->pending != 0 && epoch == dev->pending)
+		return may_again(tx, dev);
 	if (dev->state != DEV_RESERVED && dev->state != DEV_BURNING)
 		return dev->state == DEV_REVOKED ? ERR_DEVICE_REVOKED :
 		    ERR_WRONG_STATE;
@@ -66,6 +87,11 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
 			    "P-256 key as JWK");
 			return ERR_REQUEST;
 		}
+		if (dev->pending == req->epoch) {
+			detail_set(&tx->call->detail, "device_key: this "
+			    "identity has been the station's to burn");
+			return ERR_PROOF;
+		}
 		pub.there = 1;
 		memcpy(pub.xy, point.x, sizeof(point.x));
 		memcpy(pub.xy + sizeof(point.x), point.y, sizeof(point.y));
@@ -92,7 +118,7 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 	row = calloc(1, sizeof(*row));
 	model = calloc(1, sizeof(*model));
 	e = row == NULL || model == NULL ? ERR_NOMEM :
-	    store_device_key_get(tx->st, dev->dn, dev->epoch, row);
+	    store_device_key_get(tx->st, dev->dn, r->req->epoch, row);
 	if (e == ERR_OK)
 		r->count = row->released + 1;
 	if (e == ERR_OK && row->data_key == 0)
@@ -106,7 +132,7 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 		buf_reset(&r->jwe);
 		e = release_key_seal(r->req->device_key[0] != '\0' ?
 		    r->req->device_key : r->req->station_key, dev->device_id,
-		    dev->epoch, &k, &r->jwe);
+		    r->req->epoch, &k, &r->jwe);
 		key32_wipe(&k);
 	}
 	if (e == ERR_REQUEST)
@@ -123,7 +149,7 @@ fill_release(struct txn *tx, struct releasing *r, const struct order *o)
 	struct release *out = r->out;
 	struct device *dev = &out->device;
 	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    dev->epoch, tx->call->caller->number, r->count};
+	    r->req->epoch, tx->call->caller->number, r->count};
 	enum err e;
 
 	if (r->jwe.len >= sizeof(out->key))
@@ -133,7 +159,7 @@ fill_release(struct txn *tx, struct releasing *r, const struct order *o)
 	e = challenge_make(tx->call->core, &about, out->challenge);
 	if (e == ERR_OK)
 		e = device_peers(tx->call->core, tx->st, about.tenant,
-		    dev->dn, dev->epoch, o->peers, o->npeers, out->peers,
+		    dev->dn, about.epoch, o->peers, o->npeers, out->peers,
 		    &out->npeers);
 	return e;
 }
@@ -162,7 +188,8 @@ release_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = seal_key(tx, r, dev);
 	if (e == ERR_OK)
-		e = store_device_key_released(tx->st, dev->dn, dev->epoch);
+		e = store_device_key_released(tx->st, dev->dn,
+		    r->req->epoch);
 	if (e == ERR_OK && dev->state == DEV_RESERVED) {
 		dev->state = DEV_BURNING;
 		e = store_device_update(tx->st, dev);

@@ -13,8 +13,14 @@ struct reserving {
 static enum err
 again(struct txn *tx, const struct device *present)
 {
+	struct device_key_row row;
+	enum err e;
+
 	if (present->state == DEV_RESERVED || present->state == DEV_BURNING)
 		return ERR_OK;
+	e = reburn_approved(tx, present, &row);
+	if (e != ERR_NOT_FOUND)
+		return e;
 	detail_set(&tx->call->detail, "device %s is %s", present->device_id,
 	    device_state_name(present->state));
 	return ERR_SERIAL_USED;

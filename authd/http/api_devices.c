@@ -12,6 +12,7 @@ enum err api_device_get(struct req *);
 enum err api_device_suspend(struct req *);
 enum err api_device_reinstate(struct req *);
 enum err api_device_revoke(struct req *);
+enum err api_device_approve(struct req *);
 
 /* A name in the query; ok says its form. */
 static enum err
@@ -170,4 +171,19 @@ enum err
 api_device_revoke(struct req *r)
 {
 	return effect(r, EFFECT_BLOCK, 1);
+}
+
+enum err
+api_device_approve(struct req *r)
+{
+	char reason[201] = "";
+	struct device dev;
+	enum err e;
+
+	e = wire_reason_decode(r->body.p, r->body.len, reason,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_device_approve(&r->call, req_param(r, 0), reason,
+		    &dev);
+	return e == ERR_OK ? req_json(r, 200, wire_device_json(&dev)) : e;
 }

@@ -49,6 +49,7 @@ X(GET, "/v1/devices/{device_id}", R_LOOK | ROLE_STATION, API, 0, AUTHN, 0, api_d
 X(POST, "/v1/devices/{device_id}/suspend", R_REVOKE, API, KB(4), AUTHN, 0, api_device_suspend) \
 X(POST, "/v1/devices/{device_id}/reinstate", R_REVOKE, API, KB(4), AUTHN, 0, api_device_reinstate) \
 X(POST, "/v1/devices/{device_id}/revoke", R_REVOKE, API, KB(4), AUTHN, 0, api_device_revoke) \
+X(POST, "/v1/devices/{device_id}/approve", ROLE_ADMIN, API, KB(4), AUTHN, 0, api_device_approve) \
 /* registry */ \
 X(POST, "/v1/tenants", ROLE_ADMIN, API, KB(4), AUTHN, ROUTE_DEFAULT, api_tenant_create) \
 X(PUT, "/v1/audiences/{audience}", ROLE_ADMIN, API, KB(4), AUTHN, 0, api_audience_put) \

@@ -217,6 +217,30 @@ offline 2 'neither' a_root_key_that_is_none_is_a_usage_error "$dir/m" "$dir/m"
 ! grep -qE 'fc_|"k"' "$dir/m" "$dir/root"
 verdict $? a_manifest_holds_no_secret
 expects 0 'order.manifest' a_manifest_is_audited audit --limit 1000
+expects 0 'm4' order_that_takes_returns order create o4 --model m4 \
+    --quantity 1 --expires 24h --peers hub --stations line1 \
+    --reburn new-epoch-with-approval
+back() { # EXIT PATTERN NAME: the unit of o4 is burned
+	"$build/provision-tool/provision-tool" burn --order o4 --serial R1 \
+	    --target "file:$dir/burned" --journal "$dir/journal" \
+	    --credential-file "$dir/line1" >"$dir/out" 2>"$dir/err"
+	[ $? = "$1" ] && cat "$dir/out" "$dir/err" | grep -qE -- "$2"
+	verdict $? "$3"
+}
+back 0 'epoch 1' a_unit_is_burned
+expects 2 'reason' an_approval_says_why device approve R1
+expects 1 'policy of order o1 is until-confirmed' \
+    only_where_the_order_says_so_a_unit_comes_back device approve m1-1 \
+    --reason returned
+back 0 'epoch 1' without_approval_a_unit_stays_what_it_is
+expects 0 'pending epoch +2' an_admin_approves device approve R1 \
+    --reason returned
+back 0 'epoch 2\)' a_unit_that_came_back_gets_its_next_epoch
+back 0 'epoch 2\)' burned_again_it_is_done
+rm "$dir/burned/R1.cbor"
+back 1 'serial_used' an_approval_is_for_one_burn
+expects 0 'epoch +2' the_new_epoch_is_in_use device show R1
+expects 0 'device.reburn' a_return_is_audited audit --limit 1000
 expects 0 'device.*revoke|revoke' audit_shows_the_decisions audit
 expects 0 'after' audit_pages audit --limit 1
 expects 0 't1' tenant_create tenant create t1 --credential-out "$dir/t1"

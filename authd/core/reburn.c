@@ -1,0 +1,167 @@
+#include "authd/core/core_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/*
+ * A unit that came back gets the same identity in a new epoch, once an admin
+ * has approved it (order policy new-epoch-with-approval). The new epoch is
+ * pending like that of a rotation, and its key is one that no device has
+ * asked for: so a station of the order may be given it. What the unit held
+ * before goes on until the new key is proven.
+ */
+struct approving {
+	const char *device_id;
+	struct device device;
+	uint32_t superseded;
+};
+
+static int
+had_proof(const struct device *dev)
+{
+	return dev->state == DEV_ACTIVE || dev->state == DEV_SUSPENDED ||
+	    dev->state == DEV_REVOKED;
+}
+
+enum err
+reburn_approved(struct txn *tx, const struct device *dev,
+    struct device_key_row *row)
+{
+	enum err e;
+
+	if (dev->pending == 0 || !had_proof(dev))
+		return ERR_NOT_FOUND;
+	e = store_device_key_get(tx->st, dev->dn, dev->pending, row);
+	return e == ERR_OK && row->has_asked ? ERR_NOT_FOUND : e;
+}
+
+enum err
+reburn_done(struct txn *tx, struct device *dev, enum proof proof)
+{
+	enum err e = ERR_OK;
+
+	/* Its blocks named the unit; what they were for dies with its key. */
+	if (dev->state != DEV_ACTIVE)
+		e = txn_device_event(tx, dev->dn, EFFECT_LIFT);
+	dev->state = DEV_ACTIVE;
+	dev->proof = proof;
+	if (e == ERR_OK)
+		e = epoch_switch(tx, dev, "burned again");
+	tx->action = "device.reburn";
+	return e;
+}
+
+static enum err
+may_approve(struct txn *tx, const struct device *dev)
+{
+	struct detail *d = &tx->call->detail;
+	struct order o;
+	enum err e;
+
+	e = store_order_get(tx->st, dev->order, &o);
+	if (e != ERR_OK)
+		return e;
+	if (o.reburn != REBURN_APPROVAL) {
+		detail_set(d, "the policy of order %s is %s", o.name,
+		    reburn_name(o.reburn));
+		return ERR_WRONG_STATE;
+	}
+	if (!had_proof(dev)) {
+		detail_set(d, "device %s is %s", dev->device_id,
+		    device_state_name(dev->state));
+		return ERR_WRONG_STATE;
+	}
+	if (dev->proof == PROOF_DEVICE_MADE) {
+		detail_set(d, "the identity is bound to a key pair of the "
+		    "device's own: give the unit another serial number");
+		return ERR_WRONG_STATE;
+	}
+	return ERR_OK;
+}
+
+static enum err
+next_key(struct txn *tx, struct approving *a)
+{
+	struct device *dev = &a->device;
+	struct device_key_row row = {.dn = dev->dn};
+	struct key32 k;
+	enum err e;
+
+	a->superseded = dev->pending;
+	row.epoch = dev->pending != 0 ? dev->pending : dev->epoch;
+	if (row.epoch == UINT32_MAX)
+		return ERR_WRONG_STATE;
+	row.epoch++;
+	e = device_key_make(tx->call->core, tx->st, tx->call->tenant->number,
+	    &row, &k);
+	key32_wipe(&k);
+	dev->pending = row.epoch;
+	return e == ERR_OK ? store_device_update(tx->st, dev) : e;
+}
+
+/* What was pending is dead, whoever may have come to hold it. */
+static enum err
+supersede(struct txn *tx, const struct approving *a)
+{
+	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT,
+	    .ep_max = a->superseded};
+
+	(void)snprintf(ev.id, sizeof(ev.id), "%llu",
+	    (unsigned long long)a->device.dn);
+	return txn_event(tx, &ev);
+}
+
+static enum err
+approve_txn(struct txn *tx)
+{
+	struct approving *a = tx->arg;
+	struct device *dev = &a->device;
+	enum err e;
+
+	e = store_device_by_id(tx->st, a->device_id, dev);
+	if (e == ERR_OK)
+		e = store_device_get(tx->st, dev->dn, dev); /* locked */
+	if (e != ERR_OK)
+		return e;
+	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
+	    (unsigned long long)dev->dn);
+	e = may_approve(tx, dev);
+	if (e == ERR_OK)
+		e = next_key(tx, a);
+	if (e == ERR_OK)
+		e = store_device_get(tx->st, dev->dn, dev);
+	return e == ERR_OK && a->superseded != 0 ? supersede(tx, a) : e;
+}
+
+enum err
+core_device_approve(struct core_call *call, const char *device_id,
+    const char *reason, struct device *out)
+{
+	struct approving a = {.device_id = device_id};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "device.approve", .object_kind = "device", .arg = &a};
+	enum err e;
+
+	if (!name_is_device_id(device_id))
+		return not_found(call, ERR_NOT_FOUND, "device", NULL);
+	if (reason == NULL || reason[0] == '\0') {
+		detail_set(&call->detail, "member reason: say why");
+		return ERR_REQUEST;
+	}
+	if (!call->may_block)
+		return ERR_WOULD_BLOCK;
+	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
+	(void)snprintf(tx.note, sizeof(tx.note), "%s", reason);
+	e = call_check(call);
+	if (e == ERR_OK)
+		e = keyring_prepare(call->core, call->tenant->number);
+	if (e == ERR_OK)
+		e = not_found(call, txn_run(&tx, approve_txn), "device",
+		    device_id);
+	if (e != ERR_OK)
+		return e;
+	device_cache_forget(call->core->devices, call->tenant->number,
+	    a.device.dn);
+	*out = a.device;
+	return ERR_OK;
+}
