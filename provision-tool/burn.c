@@ -74,10 +74,7 @@ device_decode(struct burn *b, const struct buf *answer)
 	return e == ERR_OK ? take_device(b, &dev) : ERR_INTERNAL;
 }
 
-/*
- * The epoch to burn: the first, or, of a unit that came back and that the
- * authority lets be burned again, the one that is to be. 0: none.
- */
+/* The epoch to burn: of a unit that came back, the next one. 0: none. */
 static uint32_t
 epoch_to_burn(const struct device *dev)
 {
