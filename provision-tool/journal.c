@@ -172,10 +172,13 @@ journal_last(struct journal *j, const char *serial, const char *target,
 	struct journal_entry last;
 	enum err e;
 
-	if (j->index != NULL && target == NULL)
+	if (j->index != NULL && target == NULL) {
 		e = journal_index_last(j->index, j->fd, serial, &last);
-	else
+	} else { /* the file's position is one for all threads */
+		(void)pthread_mutex_lock(&j->lock);
 		e = read_all(j, serial, target, &last);
+		(void)pthread_mutex_unlock(&j->lock);
+	}
 	if (e != ERR_OK)
 		return e;
 	if (strcmp(last.order, j->order) != 0)
