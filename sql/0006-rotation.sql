@@ -38,7 +38,8 @@ AS $$
 		DELETE FROM device_key k USING device d
 		WHERE k.tenant = current_tenant() AND k.device = dev
 		AND d.tenant = k.tenant AND d.number = k.device
-		AND k.epoch < below AND k.epoch < d.epoch AND k.released = 0
+		AND k.epoch < below AND k.epoch <> d.epoch
+		AND k.epoch <> d.pending AND k.released = 0
 		RETURNING 1)
 	SELECT count(*) FROM gone
 $$;

@@ -297,6 +297,10 @@ enum err reburn_approved(struct txn *tx, const struct device *dev,
 /* It is proven: the unit is active under it, what it held before is dead. */
 enum err reburn_done(struct txn *tx, struct device *dev, enum proof proof)
     MUST_CHECK;
+/* Forgets dead keys that are too old to tell a clone by; newest: the epoch
+ * given last. The device's row is up to date. */
+enum err epoch_prune(struct txn *tx, uint64_t dn, uint32_t newest)
+    MUST_CHECK;
 /* K. In a transaction of the tenant. */
 enum err device_root(struct core *c, struct store *st, const char *tenant_name,
     const struct device *dev, const struct device_key_row *key,
@@ -438,6 +442,7 @@ struct ration_slot {
 	unsigned tokens, cuts, rotations;
 	uint32_t epoch;
 	int64_t alarm; /* of dn and epoch, monotonic ms; 0: none yet */
+	int seen_here; /* not a gateway's report alone */
 };
 #define RATION_SLOTS 1024
 #define RATION_WINDOW_MS 60000

@@ -11,7 +11,8 @@
  * who have completed a handshake, signed an assertion or answered a challenge.
  */
 #define KEPT 8		 /* epochs whose dead keys are kept, to know clones */
-#define ALARM_S 60	 /* of one device, one alarm in so long */
+#define ALARM_S 60	 /* of one device, one alarm in so long, or one that
+			  * suspends it */
 #define ALARM_MS 10000	 /* and one look at its row */
 
 struct using {
@@ -21,6 +22,13 @@ struct using {
 	struct device device;
 	int suspended;
 };
+
+enum err
+epoch_prune(struct txn *tx, uint64_t dn, uint32_t newest)
+{
+	return store_device_key_prune(tx->st, dn,
+	    newest > KEPT ? newest - KEPT : 0);
+}
 
 enum err
 epoch_switch(struct txn *tx, struct device *dev, const char *how)
@@ -33,8 +41,7 @@ epoch_switch(struct txn *tx, struct device *dev, const char *how)
 	dev->pending = 0;
 	e = store_device_update(tx->st, dev);
 	if (e == ERR_OK)
-		e = store_device_key_prune(tx->st, dev->dn,
-		    to > KEPT ? to - KEPT : 0);
+		e = epoch_prune(tx, dev->dn, to);
 	if (e != ERR_OK)
 		return e;
 	tx->action = "device.rotated";
@@ -58,17 +65,11 @@ static enum err
 raise_alarm(struct txn *tx, struct using *u)
 {
 	struct device *dev = &u->device;
-	struct order o;
 	enum err e;
 
-	e = store_order_get(tx->st, dev->order, &o);
-	if (e != ERR_OK)
-		return e;
 	dev->clones++;
 	dev->clone_at = clock_wall_s(tx->call->core->clock);
 	dev->clone_epoch = u->id->epoch;
-	u->suspended = o.on_clone == CLONE_SUSPEND && u->audience == NULL &&
-	    dev->state == DEV_ACTIVE;
 	if (u->suspended)
 		dev->state = DEV_SUSPENDED;
 	e = store_device_update(tx->st, dev);
@@ -89,6 +90,7 @@ dead_txn(struct txn *tx, struct using *u)
 	const struct device *dev = &u->device;
 	int64_t now = clock_wall_s(tx->call->core->clock);
 	struct device_key_row row;
+	struct order o;
 	enum err e;
 
 	e = store_device_key_get(tx->st, dev->dn, u->id->epoch, &row);
@@ -97,8 +99,14 @@ dead_txn(struct txn *tx, struct using *u)
 	if (e != ERR_OK || dev->state == DEV_VOID ||
 	    dev->state == DEV_ERASED)
 		return e;
-	if (dev->clone_at != 0 && dev->clone_epoch == u->id->epoch &&
-	    now >= dev->clone_at && now - dev->clone_at < ALARM_S)
+	e = store_order_get(tx->st, dev->order, &o);
+	if (e != ERR_OK)
+		return e;
+	/* Whatever was reported before: an alarm must not mask a proof. */
+	u->suspended = o.on_clone == CLONE_SUSPEND && u->audience == NULL &&
+	    dev->state == DEV_ACTIVE;
+	if (!u->suspended && dev->clone_at != 0 && now >= dev->clone_at &&
+	    now - dev->clone_at < ALARM_S)
 		return ERR_OK;
 	return raise_alarm(tx, u);
 }
@@ -145,10 +153,14 @@ used_txn(struct txn *tx)
 	    ERR_OK;
 }
 
-/* 1: this very device has been looked at a moment ago. */
+/*
+ * 1: a dead key of this device has been looked at a moment ago. A key of an
+ * epoch up to a dead one is itself dead, or in use: nothing is to be noted.
+ */
 static int
-told(struct core *c, const struct pskid *id)
+told(struct core *c, const struct using *u)
 {
+	const struct pskid *id = u->id;
 	int64_t now = clock_mono_ms(c->clock);
 	struct ration_slot *s;
 	int yes;
@@ -156,14 +168,16 @@ told(struct core *c, const struct pskid *id)
 	(void)pthread_mutex_lock(&c->ration_lock);
 	s = ration_slot(c, id);
 	yes = s->alarm != 0 && s->tenant == id->tenant && s->dn == id->dn &&
-	    s->epoch == id->epoch && now - s->alarm < ALARM_MS;
+	    id->epoch <= s->epoch && now - s->alarm < ALARM_MS &&
+	    (s->seen_here || u->audience != NULL);
 	(void)pthread_mutex_unlock(&c->ration_lock);
 	return yes;
 }
 
 static void
-tell(struct core *c, const struct pskid *id)
+tell(struct core *c, const struct using *u)
 {
+	const struct pskid *id = u->id;
 	struct ration_slot *s;
 
 	(void)pthread_mutex_lock(&c->ration_lock);
@@ -171,6 +185,7 @@ tell(struct core *c, const struct pskid *id)
 	s->tenant = id->tenant;
 	s->dn = id->dn;
 	s->epoch = id->epoch;
+	s->seen_here = u->audience == NULL;
 	s->alarm = clock_mono_ms(c->clock);
 	(void)pthread_mutex_unlock(&c->ration_lock);
 }
@@ -196,8 +211,10 @@ epoch_used(struct core_call *call, const struct pskid *id, const char *how,
 	int alarm;
 	enum err e;
 
-	if (told(call->core, id))
-		return ERR_OK;
+	/* What a lost event has changed is not known: nothing is built on it. */
+	e = tenant_ready(call->core, call->tenant);
+	if (e != ERR_OK || told(call->core, &u))
+		return e;
 	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
 	    (unsigned long long)id->dn);
 	e = txn_run_device(&tx, used_txn);
@@ -207,7 +224,7 @@ epoch_used(struct core_call *call, const struct pskid *id, const char *how,
 	if (alarm)
 		report(call, &u);
 	if (!device_epoch_valid(&u.device, id->epoch))
-		tell(call->core, id);
+		tell(call->core, &u);
 	return ERR_OK;
 }
 

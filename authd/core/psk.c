@@ -112,8 +112,9 @@ core_psk_resolve(struct core_call *call, const struct psk_request *req,
 		e = identity_open(call->core, call->tenant->number,
 		    req->audience, req->identity, strlen(req->identity),
 		    &r.id);
-	if (e == ERR_OK) /* rows of a deposed primary would look fresh */
-		e = core_ready(call->core);
+	/* Rows of a deposed primary would look fresh, so would restored ones. */
+	if (e == ERR_OK)
+		e = tenant_ready(call->core, call->tenant);
 	if (e == ERR_OK && !call->may_block)
 		e = ERR_WOULD_BLOCK;
 	if (e != ERR_OK)
@@ -158,7 +159,7 @@ core_psk_used(struct core_call *call, const struct psk_used *used,
 	if (e == ERR_OK)
 		e = may_serve(call, used->audience);
 	if (e == ERR_OK)
-		e = core_ready(call->core);
+		e = tenant_ready(call->core, call->tenant);
 	if (e == ERR_OK && !call->may_block)
 		e = ERR_WOULD_BLOCK;
 	for (i = 0; e == ERR_OK && i < used->n; i++) {

@@ -207,6 +207,24 @@ lose_key(struct txn *tx, const char *kid)
 	return e;
 }
 
+/*
+ * A rotation was lost: the key in use died by it. If its successor is here,
+ * it is in use; else the device holds a key that nobody else has any more,
+ * and whoever comes with one that is known here comes with a dead one.
+ */
+static void
+restore_epoch(const struct event *ev, struct device *dev)
+{
+	if (dev->epoch > ev->ep_max)
+		return;
+	if (dev->pending > ev->ep_max) {
+		dev->epoch = dev->pending;
+		dev->pending = 0;
+	} else if (dev->state == DEV_ACTIVE) {
+		dev->state = DEV_SUSPENDED;
+	}
+}
+
 /* A device that was blocked when it was lost is suspended: a row says so. */
 static enum err
 restore_state(struct txn *tx, const struct event *ev)
@@ -229,15 +247,17 @@ restore_state(struct txn *tx, const struct event *ev)
 		e = store_caller_disable(st, event_number(ev));
 		return e == ERR_NOT_FOUND ? ERR_OK : e;
 	}
-	if (ev->kind != EV_DEVICE || ev->effect == EFFECT_CUT ||
-	    ev->ep_max != 0)
+	if (ev->kind != EV_DEVICE ||
+	    (ev->effect == EFFECT_CUT) != (ev->ep_max != 0))
 		return ERR_OK;
 	e = store_device_get(st, event_number(ev), &dev);
 	if (e == ERR_NOT_FOUND)
 		return ERR_OK;
 	if (e != ERR_OK)
 		return e;
-	if (ev->effect == EFFECT_BLOCK && dev.state == DEV_ACTIVE)
+	if (ev->ep_max != 0)
+		restore_epoch(ev, &dev);
+	else if (ev->effect == EFFECT_BLOCK && dev.state == DEV_ACTIVE)
 		dev.state = DEV_SUSPENDED;
 	else if (ev->effect == EFFECT_LIFT && dev.state == DEV_SUSPENDED)
 		dev.state = DEV_ACTIVE;

@@ -44,6 +44,8 @@ admit(struct core_call *call, const char *identity, struct pskid *id)
 
 	e = identity_open_own(call->core, identity, strlen(identity), id);
 	if (e == ERR_OK)
+		e = tenant_ready(call->core, call->tenant);
+	if (e == ERR_OK)
 		e = device_admit(call, id, &d, &pos);
 	wipe(&d, sizeof(d));
 	if (e == ERR_OK && !call->may_block)
@@ -112,7 +114,12 @@ next_epoch(struct txn *tx, struct rotating *r)
 	dev->pending = last + 1;
 	(void)snprintf(tx->note, sizeof(tx->note), "epoch %u pending",
 	    dev->pending);
-	return e == ERR_OK ? store_device_update(tx->st, dev) : e;
+	if (e == ERR_OK)
+		e = store_device_update(tx->st, dev);
+	/* Who asks for ever and switches never must not fill the table. */
+	if (e == ERR_OK && r->superseded != 0)
+		e = epoch_prune(tx, dev->dn, dev->pending);
+	return e;
 }
 
 /* Kills what was pending; sessions under it cannot be told from ours. */

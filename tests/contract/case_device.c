@@ -327,18 +327,26 @@ dead_keys_go_unless_a_station_had_them(void **state)
 	OK(store_device_key_get(st, k.dn, 2, &out));
 	assert_true(out.has_asked);
 	assert_memory_equal(out.asked, k.asked, sizeof(k.asked));
-	OK(store_device_key_prune(st, k.dn, 9));
-	OK(store_device_key_get(st, k.dn, 2, &out)); /* not dead */
 	OK(store_device_get(st, k.dn, &d));
-	d.epoch = 4;
+	d.pending = 3;
 	OK(store_device_update(st, &d));
-	OK(store_device_key_prune(st, k.dn, 3));
+	OK(store_device_key_prune(st, k.dn, 2));
+	OK(store_device_key_get(st, k.dn, 2, &out));
+	OK(store_device_key_prune(st, k.dn, 9));
 	IS(NOT_FOUND, store_device_key_get(st, k.dn, 2, &out));
-	OK(store_device_key_get(st, k.dn, 3, &out));
+	OK(store_device_key_get(st, k.dn, 3, &out)); /* not dead */
 	OK(store_device_key_get(st, k.dn, 1, &out));
 	assert_false(out.has_asked);
+	d.epoch = 4;
+	d.pending = 0;
+	OK(store_device_update(st, &d));
+	OK(store_device_key_prune(st, k.dn, 3));
+	OK(store_device_key_get(st, k.dn, 3, &out));
 	OK(store_device_key_prune(st, k.dn + 1, 9));
 	OK(store_device_key_get(st, k.dn, 3, &out));
+	OK(store_device_key_prune(st, k.dn, 9));
+	IS(NOT_FOUND, store_device_key_get(st, k.dn, 3, &out));
+	OK(store_device_key_get(st, k.dn, 1, &out));
 	commit(&st);
 }
 

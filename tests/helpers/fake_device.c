@@ -397,11 +397,10 @@ store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
 
 	if (d == NULL)
 		return e;
-	if (below > d->v.epoch)
-		below = d->v.epoch;
 	while ((r = fake_next(st, T_DEVICE_KEY, &i)) != NULL)
 		if (r->v.dn == dn && r->v.epoch < below &&
-		    r->v.released == 0)
+		    r->v.epoch != d->v.epoch &&
+		    r->v.epoch != d->v.pending && r->v.released == 0)
 			fake_drop(st, T_DEVICE_KEY, &i);
 	return ERR_OK;
 }
