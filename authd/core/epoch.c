@@ -211,7 +211,7 @@ epoch_used(struct core_call *call, const struct pskid *id, const char *how,
 	int alarm;
 	enum err e;
 
-	/* What a lost event has changed is not known: nothing is built on it. */
+	/* What a lost event has changed is not known: build nothing on it. */
 	e = tenant_ready(call->core, call->tenant);
 	if (e != ERR_OK || told(call->core, &u))
 		return e;

@@ -112,7 +112,7 @@ core_psk_resolve(struct core_call *call, const struct psk_request *req,
 		e = identity_open(call->core, call->tenant->number,
 		    req->audience, req->identity, strlen(req->identity),
 		    &r.id);
-	/* Rows of a deposed primary would look fresh, so would restored ones. */
+	/* Rows of a deposed primary would look fresh, restored ones too. */
 	if (e == ERR_OK)
 		e = tenant_ready(call->core, call->tenant);
 	if (e == ERR_OK && !call->may_block)
