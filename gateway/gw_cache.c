@@ -252,6 +252,22 @@ gw_cache_known(struct gw_cache *c, uint64_t dn, struct gw_psk *out)
 	return (hit);
 }
 
+int
+gw_cache_has(struct gw_cache *c, uint64_t dn, const char *identity)
+{
+	struct shard *s = shard_of(c, dn);
+	struct entry *e;
+	int hit = 0;
+
+	pthread_mutex_lock(&s->lock);
+	for (int tls = 12; tls <= 13 && !hit; tls++) {
+		e = find(c, dn, identity, tls);
+		hit = e != NULL && e->psk.err == ERR_OK;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return (hit);
+}
+
 /* Entries of that device and epoch; under the lock. */
 static struct entry *
 of_epoch(struct entry *e, uint64_t dn, uint32_t epoch)

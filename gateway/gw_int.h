@@ -83,6 +83,8 @@ void gw_cache_clear(struct gw_cache *c);
 /* 1 and the identity and name of a device that has a key here, or 0. */
 int gw_cache_known(struct gw_cache *c, uint64_t dn, struct gw_psk *out);
 
+/* 1: the key of this identity is at hand, for one TLS or the other. */
+int gw_cache_has(struct gw_cache *c, uint64_t dn, const char *identity);
 /* 1 and an identity of that epoch whose first use is to be told, or 0. */
 int gw_cache_pending(struct gw_cache *c, uint64_t dn, uint32_t epoch,
     char identity[PSKID_LEN + 1]);

@@ -167,3 +167,21 @@ gw_used_peer(struct fealty_gateway *g, const struct fealty_device *peer)
 	    peer->epoch, identity))
 		note(g, identity, peer->device_number, peer->epoch);
 }
+
+int
+fealty_psk_used(struct fealty_gateway *g, const char *identity, size_t len)
+{
+	char known[PSKID_LEN + 1];
+	struct pskid id;
+
+	if (gw_ident_open(g->ident, identity, len, &id) != ERR_OK)
+		return (-1);
+	memcpy(known, identity, PSKID_LEN);
+	known[PSKID_LEN] = '\0';
+	/* only of a key that was given here can a handshake have been */
+	if (!gw_cache_has(g->cache, id.dn, known))
+		return (-1);
+	if (gw_cache_pending(g->cache, id.dn, id.epoch, known))
+		note(g, known, id.dn, id.epoch);
+	return (0);
+}

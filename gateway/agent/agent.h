@@ -67,6 +67,7 @@ enum route {
 	ROUTE_AUTH,
 	ROUTE_EXT_AUTHZ,
 	ROUTE_PSK,
+	ROUTE_PSK_USED,
 	ROUTE_STATUS,
 	ROUTE_METRICS,
 	ROUTE_NONE,
@@ -98,7 +99,7 @@ struct req {
 	const char *token;
 	unsigned authorizations; /* headers of that name */
 	char required[SCOPE_ROOM]; /* scopes, each of which it must have */
-	/* /psk */
+	/* /psk, /psk/used */
 	char identity[64];
 	int tls;
 	/* the answer */
@@ -120,6 +121,7 @@ void request_free(struct req *r);
 enum err request_run(struct req *r, uint32_t wait_ms) MUST_CHECK;
 enum err auth_run(struct req *r, uint32_t wait_ms) MUST_CHECK;
 enum err psk_run(struct req *r, uint32_t wait_ms) MUST_CHECK;
+void psk_used_run(struct req *r);
 /* Headers of the answer to /auth. */
 void auth_headers(const struct req *r, struct MHD_Response *out);
 /* Whether r may ask for keys at all. */

@@ -6,7 +6,8 @@
 
 /*
  * POST /psk: the key of an identity, for a broker whose TLS is its own. A
- * key leaves by the Unix socket only, to users that were named.
+ * key leaves by the Unix socket only, to users that were named. And POST
+ * /psk/used, by the same: that a handshake under it has been completed.
  */
 
 enum err
@@ -99,4 +100,30 @@ psk_run(struct req *r, uint32_t wait_ms)
 	r->status = 200;
 	r->type = "application/json";
 	return (ERR_OK);
+}
+
+/* {"identity": "…"} */
+void
+psk_used_run(struct req *r)
+{
+	struct detail d = {""};
+	enum err e = r->refusal;
+	struct jin in;
+
+	if (e == ERR_OK) {
+		jin_open(&in, r->body, r->seen, &d);
+		jin_str(&in, "identity", r->identity, sizeof(r->identity));
+		e = jin_done(&in);
+	}
+	if (e == ERR_OK && fealty_psk_used(r->door->agent->gateway,
+	    r->identity, strlen(r->identity)) != 0) {
+		detail_set(&d, "no key of this identity is at hand");
+		e = ERR_IDENTITY;
+	}
+	if (e != ERR_OK) {
+		answer_error(r, e, d.text);
+		return;
+	}
+	r->err = ERR_OK;
+	r->status = 204;
 }

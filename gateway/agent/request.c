@@ -9,7 +9,8 @@
 /* What a request says, taken strictly: what is odd is refused, not guessed. */
 
 static const char *const names[ROUTES] = {
-	"/auth", "/ext_authz", "/psk", "/status", "/metrics", "none"
+	"/auth", "/ext_authz", "/psk", "/psk/used", "/status", "/metrics",
+	"none"
 };
 
 const char *
@@ -125,11 +126,17 @@ begin_auth(struct req *r)
 }
 
 static int
+about_keys(enum route route)
+{
+	return (route == ROUTE_PSK || route == ROUTE_PSK_USED);
+}
+
+static int
 takes(enum route route, const char *method)
 {
 	if (route == ROUTE_EXT_AUTHZ)
 		return (1); /* the method is the client's */
-	if (route == ROUTE_PSK)
+	if (about_keys(route))
 		return (strcmp(method, "POST") == 0);
 	return (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
 }
@@ -154,7 +161,7 @@ request_new(struct door *door, struct MHD_Connection *mc, const char *url,
 		refuse(r, ERR_METHOD);
 	if (r->route == ROUTE_AUTH || r->route == ROUTE_EXT_AUTHZ)
 		begin_auth(r);
-	if (r->route == ROUTE_PSK && r->refusal == ERR_OK)
+	if (about_keys(r->route) && r->refusal == ERR_OK)
 		refuse(r, psk_admit(r));
 	return (r);
 }
@@ -163,7 +170,7 @@ int
 request_body(struct req *r, const char *data, size_t len)
 {
 	r->seen += len;
-	if (r->route != ROUTE_PSK)
+	if (!about_keys(r->route))
 		return (r->seen <= DISCARD_MAX); /* nobody reads it */
 	if (r->seen > BODY_MAX)
 		refuse(r, ERR_TOO_LARGE);
@@ -189,6 +196,9 @@ request_run(struct req *r, uint32_t wait_ms)
 		return (auth_run(r, wait_ms));
 	case ROUTE_PSK:
 		return (psk_run(r, wait_ms));
+	case ROUTE_PSK_USED:
+		psk_used_run(r);
+		return (ERR_OK);
 	default:
 		break;
 	}

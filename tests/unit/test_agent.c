@@ -2,181 +2,14 @@
  * fealty-agent, a process of its own, against an authority in this one: what
  * proxies are told, and what they must never be told.
  */
-#include "tests/unit/gateway_authd.h"
+#include "tests/unit/agent_kit.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "lib/base/b64url.h"
-#include "tests/helpers/http_raw.h"
-#include "tests/helpers/process.h"
 
 #define MANY 64 /* requests that wait at once */
-
-struct world {
-	struct authd *authd;
-	char dir[64], out[80], err[80], socket[80];
-	pid_t agent;
-	uint16_t port;
-	struct http_answer a;
-};
-
-static void
-start_agent(struct world *w, const char *const *more)
-{
-	const char *argv[40] = {"build:gateway/agent/fealty-agent", "--url",
-	    authd_url(w->authd), "--credential-file",
-	    authd_credential(w->authd), "--audience", AUDIENCE, "--listen",
-	    "127.0.0.1:0", "--socket", w->socket, "--poll-interval", "20ms"};
-	char text[256];
-	const char *p;
-	size_t n = 13;
-
-	while (more != NULL && *more != NULL)
-		argv[n++] = *more++;
-	(void)unlink(w->out);
-	w->agent = process_start(argv, w->out, w->err);
-	assert_true(w->agent > 0);
-	assert_int_equal(file_wait(w->out, "listening 127.0.0.1:",
-	    DEADLINE_MS / 1000), 0);
-	assert_true(file_text(w->out, text, sizeof(text)) > 0);
-	assert_non_null(p = strstr(text, "127.0.0.1:"));
-	w->port = (uint16_t)strtoul(p + 10, NULL, 10);
-}
-
-/* "ready" of /status. */
-static int
-is_ready(struct world *w)
-{
-	return (http_ask(w->port, "GET", "/status", NULL, NULL, NULL, -1,
-	    &w->a) == 0 && w->a.status == 200);
-}
-
-static int
-set_up_with(void **state, const char *const *more)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/fealty-test-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	(void)snprintf(w->out, sizeof(w->out), "%s/out", w->dir);
-	(void)snprintf(w->err, sizeof(w->err), "%s/err", w->dir);
-	(void)snprintf(w->socket, sizeof(w->socket), "%s/agent", w->dir);
-	w->authd = authd_start();
-	start_agent(w, more);
-	eventually(is_ready(w));
-	*state = w;
-	return (0);
-}
-
-static int
-set_up(void **state)
-{
-	char uid[16];
-	const char *const more[] = {"--psk-users", uid, NULL};
-
-	(void)snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
-	return (set_up_with(state, more));
-}
-
-static int
-set_up_for_nobody(void **state)
-{
-	const char *const more[] = {"--psk-users", "4294967290", NULL};
-
-	return (set_up_with(state, more));
-}
-
-static int
-set_up_impatient(void **state)
-{
-	const char *const more[] = {"--max-stale", "400ms", NULL};
-
-	return (set_up_with(state, more));
-}
-
-static int
-set_up_open(void **state)
-{
-	const char *const more[] = {"--max-stale", "400ms", "--when-stale",
-	    "open", "--stale-limit", "1h", NULL};
-
-	return (set_up_with(state, more));
-}
-
-static int
-tear_down(void **state)
-{
-	static char text[65536];
-	struct world *w = *state;
-	int status = 0;
-
-	if (w->agent > 0)
-		status = process_stop(&w->agent, SIGTERM);
-	if (status != 0 && file_text(w->err, text, sizeof(text)) > 0)
-		print_message("# %s", text);
-	authd_stop(&w->authd);
-	(void)unlink(w->out);
-	(void)unlink(w->err);
-	/* it took its socket with it, or the folder cannot go */
-	assert_int_equal(rmdir(w->dir), 0);
-	free(w);
-	return (status);
-}
-
-/* ---- asking --------------------------------------------------------- */
-
-static void
-token_of(struct world *w, uint64_t dn, const char *scope, char out[4200])
-{
-	struct token_claims c;
-
-	authd_claims(w->authd, dn, &c);
-	if (scope != NULL)
-		(void)snprintf(c.scope, sizeof(c.scope), "%s", scope);
-	authd_sign(w->authd, &c, out, 4200);
-}
-
-static int
-auth_at(struct world *w, const char *path, const char *token)
-{
-	if (http_ask(w->port, "GET", path, token, NULL, NULL, -1, &w->a) != 0)
-		return (0);
-	return (w->a.status);
-}
-
-/* Over the Unix socket. */
-static int
-ask_socket(struct world *w, const char *request)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct timeval limit = {.tv_sec = DEADLINE_MS / 1000};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", w->socket);
-	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(http_send(fd, request, strlen(request)), 0);
-	assert_int_equal(http_receive(fd, 0, &w->a), 0);
-	(void)close(fd);
-	return (w->a.status);
-}
-
-static int
-ask_key(struct world *w, const char *identity, const char *tls)
-{
-	char body[300], request[600];
-
-	(void)snprintf(body, sizeof(body),
-	    "{\"identity\":\"%s\",\"tls\":\"%s\"}", identity, tls);
-	(void)snprintf(request, sizeof(request), "POST /psk HTTP/1.1\r\n"
-	    "Host: t\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
-	return (ask_socket(w, request));
-}
 
 /* ---- /auth ---------------------------------------------------------- */
 
@@ -371,6 +204,23 @@ tokens_and_keys_are_in_no_log_line(void **state)
 
 /* ---- out of touch --------------------------------------------------- */
 
+static int
+set_up_impatient(void **state)
+{
+	const char *const more[] = {"--max-stale", "400ms", NULL};
+
+	return (set_up_with(state, more));
+}
+
+static int
+set_up_open(void **state)
+{
+	const char *const more[] = {"--max-stale", "400ms", "--when-stale",
+	    "open", "--stale-limit", "1h", NULL};
+
+	return (set_up_with(state, more));
+}
+
 static void
 out_of_touch_it_lets_nobody_in_until_it_is_back(void **state)
 {
@@ -410,78 +260,6 @@ where_the_policy_is_open_the_staleness_is_told(void **state)
 	authd_down(w->authd, 1);
 	eventually(auth_at(w, "/auth", token) != 204 || staleness(w) > 400);
 	assert_int_equal(w->a.status, 204);
-}
-
-/* ---- /psk ----------------------------------------------------------- */
-
-static void
-a_key_is_given_to_who_was_named_over_the_socket(void **state)
-{
-	struct world *w = *state;
-	char id[PSKID_LEN + 1], want[64], got[64];
-	struct key32 k;
-
-	device_identity(1, id);
-	for (int tls = 12; tls <= 13; tls++) {
-		assert_int_equal(ask_key(w, id, tls == 13 ? "1.3" : "1.2"),
-		    200);
-		device_key(1, tls, &k);
-		b64url_encode(k.b, sizeof(k.b), want);
-		assert_int_equal(http_member(&w->a, "key", got, sizeof(got)),
-		    0);
-		assert_string_equal(got, want);
-		assert_int_equal(http_member(&w->a, "device_id", got,
-		    sizeof(got)), 0);
-		assert_string_equal(got, "dev-1");
-	}
-	assert_int_equal(ask_key(w, id, "1.1"), 400);
-	assert_int_equal(ask_key(w, "made-up", "1.3"), 404);
-	authd_event(w->authd, EV_DEVICE, 1, EFFECT_BLOCK);
-	eventually(ask_key(w, id, "1.3") == 403);
-	assert_null(strstr(w->a.body, "\"key\""));
-}
-
-/* Threat: an authority that hangs makes the agent hang. */
-static void
-a_key_that_does_not_come_holds_up_nobody(void **state)
-{
-	struct world *w = *state;
-	char id[PSKID_LEN + 1], token[4200];
-
-	token_of(w, 2, NULL, token);
-	device_identity(1, id);
-	authd_hold_psk(w->authd, 1);
-	assert_int_equal(ask_key(w, id, "1.3"), 503);
-	assert_null(strstr(w->a.body, "\"key\""));
-	assert_int_equal(auth_at(w, "/auth", token), 204);
-	authd_hold_psk(w->authd, 0);
-	eventually(ask_key(w, id, "1.3") == 200);
-}
-
-static void
-keys_do_not_leave_by_loopback(void **state)
-{
-	struct world *w = *state;
-	char id[PSKID_LEN + 1], body[200];
-
-	device_identity(1, id);
-	(void)snprintf(body, sizeof(body),
-	    "{\"identity\":\"%s\",\"tls\":\"1.3\"}", id);
-	assert_int_equal(http_ask(w->port, "POST", "/psk", NULL, TYPE_JSON,
-	    body, -1, &w->a), 0);
-	assert_int_equal(w->a.status, 404);
-}
-
-static void
-keys_are_refused_to_users_who_were_not_named(void **state)
-{
-	struct world *w = *state;
-	char id[PSKID_LEN + 1];
-
-	device_identity(1, id);
-	assert_int_equal(ask_key(w, id, "1.3"), 403);
-	assert_null(strstr(w->a.body, "\"key\""));
-	assert_int_equal(authd_psk_requests(w->authd), 0);
 }
 
 static void
@@ -564,18 +342,12 @@ main(void)
 	    CASE(two_authorizations_are_refused),
 	    CASE(requests_that_wait_hold_up_nobody_and_stop_ends_them),
 	    CASE(tokens_and_keys_are_in_no_log_line),
-	    CASE(a_key_is_given_to_who_was_named_over_the_socket),
-	    CASE(a_key_that_does_not_come_holds_up_nobody),
-	    CASE(keys_do_not_leave_by_loopback),
 	    cmocka_unit_test_setup_teardown(
 		out_of_touch_it_lets_nobody_in_until_it_is_back,
 		set_up_impatient, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		where_the_policy_is_open_the_staleness_is_told,
 		set_up_open, tear_down),
-	    cmocka_unit_test_setup_teardown(
-		keys_are_refused_to_users_who_were_not_named,
-		set_up_for_nobody, tear_down),
 	    CASE(the_socket_is_for_its_group_and_nobody_else),
 	    CASE(a_socket_in_use_is_not_taken_and_a_dead_one_is),
 	    CASE(it_listens_on_this_machine_only),

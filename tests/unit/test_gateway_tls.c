@@ -483,6 +483,16 @@ first_use_is_told_and_a_look_up_never(void **state)
 	assert_non_null(s);
 	eventually(authd_used(w->authd, &requests) == 2);
 	fealty_session_unregister(w->g, &s);
+	/* or when it says so, of a key that it was given */
+	a = device(5, 13);
+	assert_int_equal(fealty_psk_used(w->g, a.identity, PSKID_LEN), -1);
+	assert_int_equal(fealty_psk_find(w->g, a.identity, PSKID_LEN, 13,
+	    DEADLINE_MS, &psk, &d), 1);
+	assert_int_equal(fealty_psk_used(w->g, a.identity, PSKID_LEN - 1),
+	    -1);
+	assert_int_equal(authd_used(w->authd, &requests), 2);
+	assert_int_equal(fealty_psk_used(w->g, a.identity, PSKID_LEN), 0);
+	eventually(authd_used(w->authd, &requests) == 3);
 	wipe(&psk, sizeof(psk));
 }
 

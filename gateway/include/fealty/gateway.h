@@ -294,6 +294,16 @@ struct fealty_psk {
 FEALTY_EXPORT int fealty_psk_find(struct fealty_gateway *gateway,
     const char *identity, size_t len, int tls, uint32_t wait_ms,
     struct fealty_psk *psk, struct fealty_decision *decision);
+/*
+ * For hosts that cannot register the session: a handshake under the key that
+ * fealty_psk_find gave for this identity has been completed. When the key is
+ * a device's next one, this is its first use, which ends the one before: the
+ * authority is told, again and again until it has heard. Never say so of a
+ * look-up, or of a handshake that failed. Does not wait. 0, or -1: no key of
+ * this identity was given here, or it has been dropped since.
+ */
+FEALTY_EXPORT int fealty_psk_used(struct fealty_gateway *gateway,
+    const char *identity, size_t len);
 
 /* ---- sessions ------------------------------------------------------- */
 
