@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <fealty/device.h>
 
+#include "device/crc.h"
+
 #define LIMIT 60
 
 static struct world w, w2; /* w2: the same by the second authd */
@@ -252,6 +254,13 @@ cut_off_between_its_two_records_a_device_goes_on_with_either(void **state)
 	assert_string_equal(member(&w, "SN0002", "epoch"), "1");
 	/* and failed once more, with the new one torn and lost */
 	path_of("SN0002", ".next", to);
+	/* its request is stored, so it gets the same again */
+	assert_int_equal(unlink(to), 0);
+	assert_int_equal(store_only(&w2, "SN0002"), 0);
+	assert_int_equal(epoch_of("SN0002", ".next"), 2);
+	/* the request lost as well: another one, and the first is dead */
+	assert_int_equal(unlink(to), 0);
+	path_of("SN0002", ".ask", to);
 	assert_int_equal(unlink(to), 0);
 	assert_int_equal(store_only(&w2, "SN0002"), 0);
 	assert_int_equal(epoch_of("SN0002", ".next"), 3);
@@ -267,6 +276,104 @@ cut_off_between_its_two_records_a_device_goes_on_with_either(void **state)
 	world_token(&w, "SN0002", token);
 	assert_true(connects("SN0002", "1.2"));
 	assert_null(strstr(w.a.body, "possible_clone"));
+}
+
+/*
+ * Its new key is in use and its old one dead, and it does not know: whatever
+ * it is told then, or is not told, it must not throw the new one away.
+ */
+static void
+a_device_that_was_cut_off_after_the_first_use_keeps_the_new_key(void **state)
+{
+	char from[ROOM], to[ROOM], api[ROOM], token[TOKEN_ROOM];
+
+	(void)state;
+	world_burn(&w, "SN0005");
+	assert_int_equal(store_only(&w, "SN0005"), 0);
+	path_of("SN0005", ".next", from);
+	path_of("SN0005-2", "", to);
+	copy(from, to);
+	world_token(&w, "SN0005-2", token); /* its first use */
+	assert_string_equal(member(&w, "SN0005", "epoch"), "2");
+	path_of("SN0005", ".ask", to);
+	assert_int_equal(unlink(to), 0);
+	/* somebody on the way breaks the handshake */
+	(void)snprintf(api, sizeof(api), "127.0.0.1:%u",
+	    authd_fixture_api(w.authd));
+	assert_int_equal(DEVICE(&w, "SN0005", "1.3", "rotate", "--at", api),
+	    3);
+	assert_int_equal(epoch_of("SN0005", ".next"), 2);
+	CTL(&w, "device", "suspend", "SN0005");
+	assert_int_equal(DEVICE(&w, "SN0005", "1.3", "rotate", "--at",
+	    at(&w)), 1);
+	assert_int_equal(epoch_of("SN0005", ".next"), 2);
+	CTL(&w, "device", "reinstate", "SN0005");
+	rotate(&w, "SN0005");
+	assert_int_equal(epoch_of("SN0005", ""), 2);
+	assert_string_equal(member(&w, "SN0005", "possible_clone"), "");
+	/* what was superseded by another's request is let go */
+	clone_as("SN0005", "SN0005-3");
+	assert_int_equal(store_only(&w, "SN0005"), 0);
+	assert_int_equal(store_only(&w2, "SN0005-3"), 0);
+	assert_int_equal(DEVICE(&w, "SN0005", "1.3", "rotate", "--at",
+	    at(&w)), 3);
+	assert_int_equal(epoch_of("SN0005", ".next"), 5);
+	rotate(&w, "SN0005");
+	assert_string_equal(member(&w, "SN0005", "epoch"), "5");
+}
+
+/* The record at serial's suffix, with another key, under a name of its own. */
+static void
+forge_as(const char *serial, const char *suffix, const char *name)
+{
+	char path[ROOM], octets[FEALTY_RECORD_MAX + 1];
+	struct fealty_record r;
+	uint32_t sum;
+	ssize_t n;
+	int fd, i;
+
+	path_of(serial, suffix, path);
+	n = file_text(path, octets, sizeof(octets));
+	assert_true(n > 4);
+	assert_int_equal(fealty_record_read(octets, (size_t)n, &r),
+	    FEALTY_OK);
+	octets[(const char *)r.key - octets] ^= 1;
+	sum = fealty_crc32(0, octets, (size_t)n - 4);
+	for (i = 0; i < 4; i++)
+		octets[n - 4 + i] = (char)(sum >> (24 - 8 * i) & 0xff);
+	assert_int_equal(fealty_record_read(octets, (size_t)n, &r),
+	    FEALTY_OK);
+	path_of(name, "", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, octets, (size_t)n), n);
+	assert_int_equal(close(fd), 0);
+}
+
+/* An identity travels in clear: without its key it is no use of anything. */
+static void
+an_identity_without_its_key_starts_no_epoch_and_raises_no_alarm(void **state)
+{
+	const char *const tls[] = {"1.2", "1.3"};
+	int i;
+
+	(void)state;
+	world_burn(&w, "SN0007");
+	assert_int_equal(store_only(&w, "SN0007"), 0);
+	forge_as("SN0007", "", "old-name");
+	forge_as("SN0007", ".next", "next-name");
+	for (i = 0; i < 2; i++) {
+		assert_int_not_equal(DEVICE(&w, "next-name", tls[i],
+		    "status", "--at", at(&w)), 0);
+		assert_false(connects("next-name", tls[i]));
+	}
+	assert_string_equal(member(&w, "SN0007", "epoch"), "1");
+	rotate(&w, "SN0007");
+	for (i = 0; i < 2; i++)
+		assert_int_not_equal(DEVICE(&w, "old-name", tls[i],
+		    "status", "--at", at(&w)), 0);
+	assert_string_equal(member(&w, "SN0007", "epoch"), "2");
+	assert_string_equal(member(&w, "SN0007", "possible_clone"), "");
 }
 
 static void
@@ -456,6 +563,10 @@ main(void)
 		the_old_key_dies_with_all_it_had_and_the_new_one_goes_on),
 	    cmocka_unit_test(
 		cut_off_between_its_two_records_a_device_goes_on_with_either),
+	    cmocka_unit_test(
+		a_device_that_was_cut_off_after_the_first_use_keeps_the_new_key),
+	    cmocka_unit_test(
+		an_identity_without_its_key_starts_no_epoch_and_raises_no_alarm),
 	    cmocka_unit_test(a_look_up_at_a_gateway_ends_no_key),
 	    cmocka_unit_test(
 		asked_of_two_authorities_there_is_one_pending_epoch),
