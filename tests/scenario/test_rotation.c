@@ -283,7 +283,7 @@ cut_off_between_its_two_records_a_device_goes_on_with_either(void **state)
  * it is told then, or is not told, it must not throw the new one away.
  */
 static void
-a_device_that_was_cut_off_after_the_first_use_keeps_the_new_key(void **state)
+a_device_cut_off_after_the_first_use_keeps_the_new_key(void **state)
 {
 	char from[ROOM], to[ROOM], api[ROOM], token[TOKEN_ROOM];
 
@@ -352,7 +352,7 @@ forge_as(const char *serial, const char *suffix, const char *name)
 
 /* An identity travels in clear: without its key it is no use of anything. */
 static void
-an_identity_without_its_key_starts_no_epoch_and_raises_no_alarm(void **state)
+an_identity_without_its_key_is_no_use_of_anything(void **state)
 {
 	const char *const tls[] = {"1.2", "1.3"};
 	int i;
@@ -564,9 +564,9 @@ main(void)
 	    cmocka_unit_test(
 		cut_off_between_its_two_records_a_device_goes_on_with_either),
 	    cmocka_unit_test(
-		a_device_that_was_cut_off_after_the_first_use_keeps_the_new_key),
+		a_device_cut_off_after_the_first_use_keeps_the_new_key),
 	    cmocka_unit_test(
-		an_identity_without_its_key_starts_no_epoch_and_raises_no_alarm),
+		an_identity_without_its_key_is_no_use_of_anything),
 	    cmocka_unit_test(a_look_up_at_a_gateway_ends_no_key),
 	    cmocka_unit_test(
 		asked_of_two_authorities_there_is_one_pending_epoch),
