@@ -6,6 +6,7 @@ enum { DONE = 0, REFUSED = 1, USAGE = 2, TRY_AGAIN = 3 };
 
 /* One function a subcommand; argv[0] is its name. Returns an exit code. */
 int cmd_burn(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_targets(int argc, char **argv);

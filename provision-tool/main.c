@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"burn", cmd_burn, "give a unit its identity"},
     {"run", cmd_run, "the same for many units side by side"},
+    {"check", cmd_check, "before a shift: is everything there"},
     {"show", cmd_show, "print an identity record without its key"},
     {"targets", cmd_targets, "list what an identity can be burned into"},
 #ifdef HAVE_P11

@@ -31,6 +31,7 @@ struct client {
 	uint32_t tries;
 	size_t answer_max;
 	unsigned seed;
+	int64_t date; /* of the last answer; 0: it did not say */
 };
 
 /* What one try gave. */
@@ -39,6 +40,7 @@ struct attempt {
 	int overflow;
 	long retry_after_ms; /* -1: not said */
 	long status;	     /* 0: no answer */
+	int64_t date;	     /* 0: not said */
 	CURLcode rc;
 };
 
@@ -106,32 +108,38 @@ on_body(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
+/* 1 and the value of the header of that name ("date:"), if it is one. */
+static int
+header_is(const char *p, size_t n, const char *name, char *out, size_t size)
+{
+	size_t len = strlen(name);
+
+	if (n <= len || strncasecmp(p, name, len) != 0)
+		return 0;
+	for (p += len, n -= len; n > 0 && *p == ' '; p++)
+		n--;
+	while (n > 0 && (p[n - 1] == '\r' || p[n - 1] == '\n'))
+		n--;
+	if (n == 0 || n >= size)
+		return 0;
+	memcpy(out, p, n);
+	out[n] = '\0';
+	return 1;
+}
+
 static size_t
 on_header(char *p, size_t size, size_t n, void *arg)
 {
-	static const char name[] = "retry-after:";
 	struct attempt *a = arg;
-	char text[16];
+	char text[40];
 	uint64_t seconds;
-	size_t len;
 
 	(void)size;
-	if (n < sizeof(name) || strncasecmp(p, name, sizeof(name) - 1) != 0)
-		return n;
-	p += sizeof(name) - 1;
-	len = n - (sizeof(name) - 1);
-	while (len > 0 && *p == ' ') {
-		p++;
-		len--;
-	}
-	while (len > 0 && (p[len - 1] == '\r' || p[len - 1] == '\n'))
-		len--;
-	if (len == 0 || len >= sizeof(text))
-		return n;
-	memcpy(text, p, len);
-	text[len] = '\0';
-	if (parse_u64(text, 3600, &seconds) == ERR_OK)
+	if (header_is(p, n, "retry-after:", text, sizeof(text)) &&
+	    parse_u64(text, 3600, &seconds) == ERR_OK)
 		a->retry_after_ms = (long)seconds * 1000;
+	if (header_is(p, n, "date:", text, sizeof(text)))
+		a->date = (int64_t)curl_getdate(text, NULL);
 	return n;
 }
 
@@ -238,6 +246,7 @@ one_try(struct client *c, const char *method, const char *url,
 	a->overflow = 0;
 	a->retry_after_ms = -1;
 	a->status = 0;
+	a->date = 0;
 	buf_reset(a->body);
 	e = headers_make(c, type, &headers);
 	if (e != ERR_OK)
@@ -245,6 +254,7 @@ one_try(struct client *c, const char *method, const char *url,
 	e = prepare(c, method, url, body, headers, a);
 	if (e == ERR_OK) {
 		a->rc = curl_easy_perform(c->curl);
+		c->date = a->date > 0 ? a->date : 0;
 		if (a->rc == CURLE_OK)
 			(void)curl_easy_getinfo(c->curl,
 			    CURLINFO_RESPONSE_CODE, &a->status);
@@ -319,6 +329,12 @@ out:
 	buf_free(&raw);
 	buf_free(&url);
 	return e;
+}
+
+int64_t
+client_date(const struct client *c)
+{
+	return c->date;
 }
 
 const char *

@@ -35,6 +35,8 @@ void client_free(struct client **c);
 enum err client_call(struct client *c, const char *method, const char *path,
     const char *type, const struct buf *body, struct buf *answer,
     struct problem *why) MUST_CHECK;
+/* When the last answer was given, by its Date (unix seconds); 0: not said. */
+int64_t client_date(const struct client *c);
 /*
  * The credential of --credential-file FILE: first line, mode 0600 demanded.
  */

@@ -274,8 +274,7 @@ slow_tool_in_one_slot_holds_up_no_other(void **state)
 }
 
 static void
-interrupted_line_finishes_what_is_in_hand_and_the_next_one_the_rest(
-    void **state)
+interrupted_line_finishes_what_it_has_in_hand(void **state)
 {
 	char target[3 * ROOM], path[ROOM];
 	pid_t line;
@@ -328,6 +327,38 @@ second_signal_rolls_back_what_is_not_alive(void **state)
 	assert_counts("329", "329");
 }
 
+static int
+check(const char *order, const char *target, const char *url)
+{
+	char cred[ROOM], journal[ROOM], room[ROOM];
+	const char *argv[] = {"build:provision-tool/provision-tool", "check",
+	    "--order", order, "--target", target, "--slots", "2",
+	    "--journal", world_file(&w, "journal", journal), "--url",
+	    url == NULL ? world_url(&w, room) : url, "--credential-file",
+	    world_file(&w, "station", cred), NULL};
+
+	return process_run(argv, NULL, 60, &w.r);
+}
+
+static void
+check_before_a_shift_says_what_is_wrong_and_changes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(check("first", dir_target, NULL), 0);
+	assert_true(world_says(&w, "671 of 1000 places left"));
+	assert_true(world_says(&w, "clock      ok: "));
+	assert_true(world_says(&w, "target 2   ok: file:"));
+	assert_true(world_says(&w, ", fsync "));
+	assert_null(strstr(w.r.out, "NOT OK"));
+	assert_int_equal(check("other", dir_target, NULL), 1);
+	assert_true(world_says(&w, "authority  NOT OK: "));
+	assert_int_equal(check("first", "file:/nowhere", NULL), 1);
+	assert_true(world_says(&w, "target 1   NOT OK: "));
+	assert_int_equal(check("first", dir_target, "http://127.0.0.1:1"), 3);
+	assert_true(world_says(&w, "(network)"));
+	assert_counts("329", "329");
+}
+
 static void
 slots_that_are_the_same_place_are_refused(void **state)
 {
@@ -354,8 +385,10 @@ main(void)
 		authority_that_stays_away_stops_the_line_which_goes_on_later),
 	    cmocka_unit_test(slow_tool_in_one_slot_holds_up_no_other),
 	    cmocka_unit_test(
-		interrupted_line_finishes_what_is_in_hand_and_the_next_one_the_rest),
+		interrupted_line_finishes_what_it_has_in_hand),
 	    cmocka_unit_test(second_signal_rolls_back_what_is_not_alive),
+	    cmocka_unit_test(
+		check_before_a_shift_says_what_is_wrong_and_changes_nothing),
 	    cmocka_unit_test(slots_that_are_the_same_place_are_refused),
 	};
 
