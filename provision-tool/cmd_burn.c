@@ -11,6 +11,7 @@ struct burn_opts {
 	int help, json;
 	const char *serial;
 	struct station st;
+	struct label label;
 };
 
 #define AT(member) offsetof(struct burn_opts, member)
@@ -18,6 +19,7 @@ static const struct opt options[] = {
     STATION_OPTIONS(burn_opts),
     {"serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
      AT(serial), 0, NULL},
+    LABEL_OPTIONS(burn_opts),
     {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
@@ -43,6 +45,9 @@ check_opts(const struct burn_opts *o)
 		fault = "missing option --target";
 	else if (!name_is_serial(o->serial))
 		fault = "that is no serial number: scan again";
+	else
+		fault = fault != NULL ? fault :
+			label_fault(&o->label, o->st.target);
 	return fault == NULL ? DONE : usage(fault);
 }
 
@@ -109,7 +114,13 @@ cmd_burn(int argc, char **argv)
 	}
 	b.order = o.st.order;
 	b.serial = o.serial;
-	code = tell(&o, &b, burn_run(&b));
+	e = burn_run(&b);
+	if (e == ERR_OK) {
+		b.step = "label";
+		e = label_write(&o.label, target_name(b.target), &b.device,
+				&b.detail);
+	}
+	code = tell(&o, &b, e);
 out:
 	client_free(&b.client);
 	journal_close(&b.journal);

@@ -10,6 +10,7 @@ struct run_opts {
 	uint64_t slots, wait_ms;
 	const char *serials;
 	struct station st;
+	struct label label;
 };
 
 #define AT(member) offsetof(struct run_opts, member)
@@ -23,6 +24,7 @@ static const struct opt options[] = {
      AT(wait_ms), 86400000, "1m"},
     {"again", 0, OPT_FLAG, NULL, "look also at what the journal says is done",
      AT(again), 0, NULL},
+    LABEL_OPTIONS(run_opts),
     {"json", 0, OPT_FLAG, NULL, "one line of JSON a unit", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
@@ -48,7 +50,9 @@ fault(const struct run_opts *o)
 		return "missing option --serials";
 	if (o->st.target == NULL)
 		return "missing option --target";
-	return o->slots == 0 ? "there is at least one slot" : NULL;
+	if (o->slots == 0)
+		return "there is at least one slot";
+	return label_fault(&o->label, o->st.target);
 }
 
 int
@@ -82,6 +86,7 @@ cmd_run(int argc, char **argv)
 	conf.slots = (unsigned)o.slots;
 	conf.json = o.json;
 	conf.again = o.again;
+	conf.label = &o.label;
 	conf.wait_ms = o.wait_ms;
 	code = line_run(&conf, feed);
 	feed_close(&feed);

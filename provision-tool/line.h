@@ -12,6 +12,7 @@
  */
 #define LINE_SLOTS_MAX 256
 struct line_conf {
+	const struct label *label;
 	const struct station *st; /* the target may hold {slot}, {serial} */
 	unsigned slots;		  /* 1 to LINE_SLOTS_MAX */
 	int json;

@@ -196,6 +196,11 @@ burn_unit(struct slot *s, const struct unit *u, struct burn *b, int *before)
 	b->halt = &l->halt;
 	e = burn_patiently(s, b);
 	journal_unclaim(l->journal, u->serial);
+	if (e == ERR_OK) {
+		b->step = "label";
+		e = label_write(l->conf->label, target_name(b->target),
+				&b->device, &b->detail);
+	}
 	return e;
 }
 

@@ -6,6 +6,7 @@
 #include "lib/base/opt.h"
 #include "lib/client/client.h"
 #include "provision-tool/journal.h"
+#include "provision-tool/label.h"
 
 /* What every command of a station is told, and what it opens by that. */
 struct station {
@@ -32,6 +33,17 @@ struct station {
 	{"journal", 'j', OPT_STRING, "DIR", \
 	 "folder of the journal [~/.local/state/fealty]", \
 	 STATION_AT(type, journal), 0, NULL}
+/* clang-format on */
+
+/* Those of a label; label is the member of its struct. */
+/* clang-format off */
+#define LABEL_OPTIONS(type) \
+	{"label", 0, OPT_STRING, "KIND", \
+	 "png or zpl: a label with serial number, device id and QR code", \
+	 offsetof(struct type, label.kind), 0, NULL}, \
+	{"label-dir", 0, OPT_STRING, "DIR", \
+	 "folder of the labels [beside the record]", \
+	 offsetof(struct type, label.dir), 0, NULL}
 /* clang-format on */
 
 /* What is wrong with the order, the URL or the credential's file; or NULL. */
