@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/parse.h"
 #include "lib/wire/burn.h"
 #include "lib/wire/registry.h"
@@ -12,13 +13,6 @@
 
 #define BODY_MAX 16384
 #define PATH_ROOM 192
-
-/* Names a path segment can hold as they are; clients fold "." and "..". */
-static int
-segment_ok(const char *s)
-{
-	return strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
-}
 
 static enum err
 call(struct burn *b, const char *method, const char *path,
@@ -40,7 +34,8 @@ take_device(struct burn *b, const struct device *dev)
 {
 	if (strcmp(dev->serial, b->serial) != 0 ||
 	    strcmp(dev->order, b->order) != 0 || dev->epoch == 0 ||
-	    !name_is_device_id(dev->device_id) || !segment_ok(dev->device_id) ||
+	    !name_is_device_id(dev->device_id) ||
+	    !burn_segment_ok(dev->device_id) ||
 	    (b->unit.device_id[0] != '\0' &&
 	     strcmp(dev->device_id, b->unit.device_id) != 0)) {
 		detail_set(&b->detail, "the answer is of another device");
@@ -344,6 +339,9 @@ note(struct burn *b, int step)
 static int
 halts(struct burn *b, int step)
 {
+	if (b->nmarks < BURN_MARKS)
+		b->marks[b->nmarks++] = (struct burn_mark){
+		    b->step, clock_mono_ms(&clock_system)};
 	b->halted = step <= CONFIRM && b->halt != NULL &&
 		    atomic_load(b->halt) != 0;
 	return b->halted;
@@ -482,7 +480,7 @@ burn_run(struct burn *b)
 	last = last_step(b);
 	if (last >= WRITE && b->unit.has_challenge &&
 	    name_is_device_id(b->unit.device_id) &&
-	    segment_ok(b->unit.device_id))
+	    burn_segment_ok(b->unit.device_id))
 		e = resume(b, last);
 	if (e == ERR_OK && b->resumed && came_back(b))
 		e = ERR_WRONG_STATE;

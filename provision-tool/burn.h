@@ -19,6 +19,11 @@
  *  - confirm may be repeated; and when it can be no more (the challenge has
  *    expired), the authority's state of the device tells how it went.
  */
+#define BURN_MARKS 16
+struct burn_mark {
+	const char *step;
+	int64_t at; /* it began, monotonic ms */
+};
 struct burn {
 	/* filled by the caller, which owns them */
 	struct client *client;
@@ -34,6 +39,8 @@ struct burn {
 	int unnoted; /* the journal would not take it */
 	int halted;  /* stopped by halt, ERR_BUSY: nothing is alive */
 	int resumed; /* went on from the journal, no key was released */
+	struct burn_mark marks[BURN_MARKS];
+	unsigned nmarks;
 	/* inside; wiped by burn_run */
 	struct journal_entry unit;
 	struct secret record;

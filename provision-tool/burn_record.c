@@ -12,6 +12,12 @@
 #define JWK_MAX 512
 
 int
+burn_segment_ok(const char *s)
+{
+	return strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
+}
+
+int
 burn_made(const struct burn *b)
 {
 	return (target_can(b->target) & TARGET_MAKES) != 0;

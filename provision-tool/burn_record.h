@@ -20,5 +20,7 @@ enum err burn_record(struct burn *b, const struct jwe_key *station,
 		     const struct release *rel) MUST_CHECK;
 /* b->answer, by the device's own key, over what the target holds. */
 enum err burn_prove_made(struct burn *b) MUST_CHECK;
+/* Names a path segment can hold as they are; clients fold "." and "..". */
+int burn_segment_ok(const char *s);
 
 #endif

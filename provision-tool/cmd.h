@@ -8,6 +8,7 @@ enum { DONE = 0, REFUSED = 1, USAGE = 2, TRY_AGAIN = 3 };
 int cmd_burn(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_targets(int argc, char **argv);
 int cmd_unseal(int argc, char **argv); /* where p11-kit is */

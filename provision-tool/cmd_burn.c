@@ -5,6 +5,7 @@
 #include "provision-tool/burn.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/station.h"
+#include "provision-tool/stats.h"
 #include "provision-tool/tell.h"
 
 struct burn_opts {
@@ -120,6 +121,7 @@ cmd_burn(int argc, char **argv)
 		e = label_write(&o.label, target_name(b.target), &b.device,
 				&b.detail);
 	}
+	stats_note(&o.st, &b, e);
 	code = tell(&o, &b, e);
 out:
 	client_free(&b.client);

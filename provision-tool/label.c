@@ -82,6 +82,8 @@ label_write(const struct label *l, const char *target,
 					: label_zpl(dev, &image);
 	if (e == ERR_OK) {
 		e = file_write_atomic(path, 0644, image.p, image.len);
+		if (e == ERR_NOT_FOUND)
+			e = ERR_IO;
 		if (e != ERR_OK)
 			detail_set(d, "the unit is burned, its label %.120s "
 				   "is not written: %s", path,

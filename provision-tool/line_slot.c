@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "provision-tool/spec.h"
+#include "provision-tool/stats.h"
 #include "provision-tool/tell.h"
 
 #define FIRST_PAUSE_MS 200
@@ -196,6 +197,8 @@ burn_unit(struct slot *s, const struct unit *u, struct burn *b, int *before)
 	b->halt = &l->halt;
 	e = burn_patiently(s, b);
 	journal_unclaim(l->journal, u->serial);
+	if (!b->halted)
+		stats_note(l->conf->st, b, e);
 	if (e == ERR_OK) {
 		b->step = "label";
 		e = label_write(l->conf->label, target_name(b->target),

@@ -14,6 +14,7 @@ static const struct {
     {"burn", cmd_burn, "give a unit its identity"},
     {"run", cmd_run, "the same for many units side by side"},
     {"check", cmd_check, "before a shift: is everything there"},
+    {"report", cmd_report, "how an order goes at this station"},
     {"show", cmd_show, "print an identity record without its key"},
     {"targets", cmd_targets, "list what an identity can be burned into"},
 #ifdef HAVE_P11

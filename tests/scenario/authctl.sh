@@ -180,9 +180,43 @@ if [ -x "$build/examples/device" ]; then
 	! grep -qF "$(cat "$dir/token")" "$dir/out" "$dir/err"
 	verdict $? explain_does_not_repeat_the_token
 fi
+tool() { # EXIT PATTERN NAME ARGUMENT...: of the station
+	local want=$1 pattern=$2 name=$3 rc
+	shift 3
+	"$build/provision-tool/provision-tool" "$@" --order o1 \
+	    --journal "$dir/journal" --credential-file "$dir/line1" \
+	    >"$dir/out" 2>"$dir/err"
+	rc=$?
+	[ $rc = "$want" ] && cat "$dir/out" "$dir/err" | grep -qE -- "$pattern"
+	verdict $? "$name"
+}
+tool 1 'unit S4: write' a_burn_fails_at_the_target burn --serial S4 \
+    --target 'exec:false'
+tool 0 'o1: 4 of 5 places taken, 1 left, until 20' \
+    a_report_says_what_is_left report
+grep -qE '4 units begun, 3 done \(75.0 %\), 3 at the first try' "$dir/out"
+verdict $? a_report_says_the_yield
+grep -qE '^confirm +3 +[0-9]+ +[0-9]+$' "$dir/out"
+verdict $? a_report_says_how_long_steps_take
+grep -qE '^write +internal +1$' "$dir/out"
+verdict $? a_report_says_what_failed_and_why
+tool 0 '"left":1,.*"begun":4,"done":3,"first_try":3' \
+    a_report_is_read_by_machines report --json
+tool 0 'burned m1-4' a_failed_unit_is_burned_with_a_label burn --serial S4 \
+    --target "file:$dir/burned" --label zpl
+grep -qF 'fealty:m1-4?serial=S4' "$dir/burned/m1-4.zpl"
+verdict $? the_label_is_beside_the_record
+tool 0 'burned m1-4' a_label_is_made_again burn --serial S4 \
+    --target "file:$dir/burned" --label png --label-dir "$dir"
+head -c 4 "$dir/m1-4.png" | grep -q PNG
+verdict $? a_label_is_an_image
+tool 2 'png or zpl' an_unknown_label_is_a_usage_error burn --serial S5 \
+    --target "file:$dir/burned" --label pdf
+tool 0 '4 done \(100.0 %\), 3 at the first try \(75.0 %\), 0 not done' \
+    a_unit_done_later_is_done report
 "$ctl" caller create gw1 --role gateway --audiences hub --enrolment-out \
     "$dir/enrol" >"$dir/out" 2>"$dir/err"
-expects 0 '3 units of 5' manifest_get manifest get o1 --out "$dir/m" \
+expects 0 '4 units of 5' manifest_get manifest get o1 --out "$dir/m" \
     --root-out "$dir/root"
 grep -qE '^(keys|page) ' "$dir/m" && [ ! -e "$dir/m.part" ]
 verdict $? a_manifest_is_whole_under_its_name
@@ -198,9 +232,9 @@ offline() { # EXIT PATTERN NAME FILE ROOT: without URL and credential
 	expects "$1" "$2" "$3" manifest verify "$4" --root "$5" "${@:6}"
 	export FEALTY_URL=$url FEALTY_CREDENTIAL_FILE=$credential
 }
-offline 0 'order o1, model m1: 3 units of 5' \
+offline 0 'order o1, model m1: 4 units of 5' \
     a_manifest_is_checked_offline_by_the_root_key "$dir/m" "$dir/root"
-offline 0 '3 units' a_manifest_is_checked_by_an_enrolment "$dir/m" \
+offline 0 '4 units' a_manifest_is_checked_by_an_enrolment "$dir/m" \
     "$dir/enrol"
 offline 0 '"serial":"S2","device_id":"m1-2".*"proof":"medium"' \
     a_manifest_lists_its_units "$dir/m" "$dir/root" --json
