@@ -3,7 +3,7 @@
 # on the same stack has to do, measured in the same run with the same load.
 #   bench/run.sh [ROW...] [--smoke] [--json FILE]
 # Rows: introspect-seen introspect-new token-psk token-assertion revocation
-# gateway-verify; without any, all. --smoke takes seconds and judges only
+# gateway-verify burn; without any, all. --smoke takes seconds and judges only
 # that every answer is right. FEALTY_BUILD names a build (default:
 # ./build-bench, made if need be); FEALTY_REVOCATIONS how many revocations of
 # each kind there are (default: 2000).
@@ -12,7 +12,7 @@ umask 022
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 all_rows="introspect-seen introspect-new token-psk token-assertion"
-all_rows+=" revocation gateway-verify"
+all_rows+=" revocation gateway-verify burn"
 rows=() smoke='' json=''
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -39,10 +39,11 @@ done
 
 if [ -n "$smoke" ]; then
 	rounds=1 time=1s devices=4 connections=16 nassert=400 ntokens=400
+	units=40
 	few=2 many=4 most=8 revocations=${FEALTY_REVOCATIONS:-5}
 else
 	rounds=5 time=5s devices=64 connections=64 nassert=120000
-	ntokens=100000
+	ntokens=100000 units=2000
 	few=10 many=100 most=1000 revocations=${FEALTY_REVOCATIONS:-2000}
 fi
 
@@ -447,6 +448,33 @@ row_gateway_verify() {
 	    "$(jq .steady_mib <<<"$out")" 15.26 40
 	report_least gateway-verify set-grow MiB \
 	    "$(jq .growing_mib <<<"$out")" 15.26 60
+}
+
+# A line of eight slots against what a factory wants: 500 a second, proofs and
+# all; what the disk under the journal takes for an fsync is printed beside.
+row_burn() {
+	local values='' i start fsync
+	"$ctl" order create burn --model M --quantity 1000000 --expires 24h \
+	    --peers hub --stations line >>"$dir/ctl.log" 2>&1 || die order
+	mkdir -m 700 "$dir/line" || die line
+	fsync=$("$build/provision-tool/provision-tool" check --order burn \
+	    --journal "$dir/journal" --credential-file \
+	    "$dir/station.credential" | sed -n 's/.*, fsync //p')
+	[ -n "$fsync" ] || touch "$dir/wrong"
+	for ((i = 0; i < rounds; i++)); do
+		seq -f "L$i-%g" 1 "$units" >"$dir/serials"
+		start=$EPOCHREALTIME
+		"$build/provision-tool/provision-tool" run --order burn \
+		    --serials "$dir/serials" --slots 8 --target \
+		    "file:$dir/line" --journal "$dir/journal" \
+		    --credential-file "$dir/station.credential" \
+		    >"$dir/burned" 2>>"$dir/burn.log" || touch "$dir/wrong"
+		values+=" $(awk -v a="$start" -v b="$EPOCHREALTIME" \
+		    -v n="$(grep -c 'active, proof' "$dir/burned")" \
+		    'BEGIN {print n / (b - a)}')"
+	done
+	report burn rate 1/s "$(median <<<"$values")" 500 1
+	echo "  burn: 8 slots, 6 journal lines a unit; the disk's fsync $fsync"
 }
 
 set_up
