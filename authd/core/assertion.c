@@ -68,14 +68,48 @@ mark_of(const struct core_call *call, const struct device_entry *d,
 	return ERR_OK;
 }
 
-/* Signed under a key that is dead: that is told, and stays refused. */
+/*
+ * Signed under a key that is dead: that is told, and stays refused. But one
+ * that has been used says nothing new: whoever has read it can say it again.
+ */
 static enum err
-dead_epoch(struct core_call *call, const struct pskid *id)
+dead_epoch(struct core_call *call, const struct pskid *id,
+    const struct device_entry *d, const struct assertion *a)
 {
+	struct mark m;
 	enum err e;
 
-	e = epoch_used(call, id, "an assertion", NULL);
+	if (!call->may_block)
+		return ERR_WOULD_BLOCK;
+	e = mark_of(call, d, a, &m);
+	if (e == ERR_OK)
+		e = store_mark_use(call->core->pool, &m);
+	if (e == ERR_OK)
+		e = epoch_used(call, id, "an assertion", NULL);
 	return e == ERR_OK || e == ERR_IDENTITY ? ERR_EPOCH_DEAD : e;
+}
+
+/* Of one that has proven itself: may it have a token, as things are now? */
+static enum err
+fit_now(struct core_call *call, const struct pskid *id,
+    const struct assertion *a, struct device_entry *d, uint64_t *pos)
+{
+	enum err e = device_fit(call->tenant, d, *pos);
+
+	if (e == ERR_EPOCH_DEAD && !a->by_own)
+		return dead_epoch(call, id, d, a);
+	/* The set is newer than the row: look again. */
+	if (e == ERR_TOKEN_CUT || e == ERR_DEVICE_BLOCKED ||
+	    (e == ERR_OK && !a->by_own && d->epoch != d->device.epoch))
+		e = a->by_own ? device_authenticate(call->core, call->tenant,
+		    id, call->may_block, d, pos) :
+		    device_admit(call, id, d, pos);
+	if (e != ERR_OK || !a->by_own || d->epoch == d->device.epoch)
+		return e;
+	/* The key pair is no proof of the new K, and puts it to no use. */
+	detail_set(&call->detail, "kid: of an epoch that is pending, which "
+	    "ES256 does not prove");
+	return ERR_ASSERTION_KID;
 }
 
 /* All but the one use: whose it is, and that it may have what it asks. */
@@ -88,7 +122,7 @@ examine(struct core_call *call, const char *jwt, size_t len,
 	struct assertion_form f;
 	struct assertion a = {0};
 	struct pskid id;
-	enum err e, state;
+	enum err e;
 
 	e = assertion_open(jwt, len, &f, &call->detail);
 	if (e == ERR_OK)
@@ -102,17 +136,10 @@ examine(struct core_call *call, const char *jwt, size_t len,
 		e = check(call, &f, d, &a);
 	if (e != ERR_OK)
 		return e;
-	/* It has proven itself: from here on refusals are explained. */
-	state = device_fit(call->tenant, d, *pos);
-	if (state == ERR_EPOCH_DEAD && !a.by_own)
-		state = dead_epoch(call, &id);
-	/* The set is newer than the row: look again. */
-	if (state == ERR_TOKEN_CUT || state == ERR_DEVICE_BLOCKED ||
-	    (state == ERR_OK && d->epoch != d->device.epoch))
-		state = device_admit(call, &id, d, pos);
-	if (state != ERR_OK)
-		return state;
-	e = token_grant(d, req, &grant);
+	/* From here on refusals are explained. */
+	e = fit_now(call, &id, &a, d, pos);
+	if (e == ERR_OK)
+		e = token_grant(d, req, &grant);
 	if (e == ERR_OK)
 		e = tenant_ready(call->core, call->tenant);
 	return e == ERR_OK ? mark_of(call, d, &a, m) : e;

@@ -311,6 +311,9 @@ enum err device_root(struct core *c, struct store *st, const char *tenant_name,
  */
 enum err device_key_make(struct core *c, struct store *st, uint32_t tenant,
     struct device_key_row *row, struct key32 *out) MUST_CHECK;
+/* Likewise, in the place of the K that the row had; for good. */
+enum err device_key_renew(struct core *c, struct store *st, uint32_t tenant,
+    struct device_key_row *row, struct key32 *out) MUST_CHECK;
 /* ERR_PROOF unless the answer is that of req->epoch's key. */
 enum err device_proof(struct txn *tx, const struct device *dev,
     const char *what, const struct confirm *req) MUST_CHECK;

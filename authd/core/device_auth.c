@@ -50,9 +50,10 @@ public_point(const struct device_public *pub, struct es256_public *out)
 	memcpy(out->y, pub->xy + sizeof(out->x), sizeof(out->y));
 }
 
-enum err
-device_key_make(struct core *c, struct store *st, uint32_t tenant,
-    struct device_key_row *row, struct key32 *out)
+/* A random K, sealed in the row. */
+static enum err
+fill_key(struct core *c, uint32_t tenant, struct device_key_row *row,
+    struct key32 *out)
 {
 	const struct seal_row where = {"device_key", tenant, row->dn,
 	    row->epoch};
@@ -62,7 +63,25 @@ device_key_make(struct core *c, struct store *st, uint32_t tenant,
 	if (e == ERR_OK)
 		e = keyring_seal(c, &where, out, row->sealed,
 		    &row->sealed_len, &row->data_key);
+	return e;
+}
+
+enum err
+device_key_make(struct core *c, struct store *st, uint32_t tenant,
+    struct device_key_row *row, struct key32 *out)
+{
+	enum err e = fill_key(c, tenant, row, out);
+
 	return e == ERR_OK ? store_device_key_insert(st, row) : e;
+}
+
+enum err
+device_key_renew(struct core *c, struct store *st, uint32_t tenant,
+    struct device_key_row *row, struct key32 *out)
+{
+	enum err e = fill_key(c, tenant, row, out);
+
+	return e == ERR_OK ? store_device_key_change(st, row) : e;
 }
 
 enum err

@@ -11,7 +11,8 @@ struct releasing {
 	const struct release_request *req;
 	struct release *out; /* a draft until committed */
 	struct buf jwe;
-	uint64_t count; /* of the releases of this key, with this one */
+	uint64_t count; /* of the releases of this epoch, with this one */
+	int moved; /* to another device's key, or between device and station */
 };
 
 /* A unit that came back: the new epoch's key, too, to one station only. */
@@ -67,19 +68,12 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 	return e;
 }
 
-/*
- * Whom K is encrypted to. A device's own key is remembered as its proof and
- * assertions will have to be signed by it; a release to the station takes an
- * earlier one back. What was asked for last is what the confirmation is of:
- * the challenge is of this release.
- */
 static enum err
-register_key(struct txn *tx, const struct order *o, const struct device *dev,
-    const struct release_request *req)
+wanted_key(struct txn *tx, const struct order *o, const struct device *dev,
+    const struct release_request *req, struct device_public *out)
 {
 	struct device_public pub = {0};
 	struct es256_public point;
-	enum err e;
 
 	if (req->device_key[0] != '\0') {
 		if (public_jwk_read(req->device_key, &point) != ERR_OK) {
@@ -100,6 +94,30 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
 		    "go to keys that devices have made themselves");
 		return ERR_PROOF;
 	}
+	*out = pub;
+	return ERR_OK;
+}
+
+/*
+ * Whom K is encrypted to. A device's own key is remembered as its proof and
+ * assertions will have to be signed by it; a release to the station takes an
+ * earlier one back. What was asked for last is what the confirmation is of:
+ * the challenge is of this release.
+ */
+static enum err
+register_key(struct txn *tx, const struct order *o, const struct device *dev,
+    struct releasing *r)
+{
+	struct device_public pub, old;
+	enum err e;
+
+	e = wanted_key(tx, o, dev, r->req, &pub);
+	if (e == ERR_OK)
+		e = store_device_public_get(tx->st, dev->dn, &old);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+	r->moved = pub.there != old.there ||
+	    memcmp(pub.xy, old.xy, sizeof(pub.xy)) != 0;
 	e = store_device_public_set(tx->st, dev->dn, &pub);
 	if (e == ERR_EXISTS)
 		detail_set(&tx->call->detail, "device_key: it is another "
@@ -107,12 +125,29 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
 	return e;
 }
 
+/*
+ * K; another one when an earlier release was to somebody else: what a device
+ * has alone must not have been a station's before.
+ */
+static enum err
+key_for(struct txn *tx, const struct releasing *r, const struct device *dev,
+    struct device_key_row *row, const struct model_row *model,
+    struct key32 *k)
+{
+	struct core *c = tx->call->core;
+
+	if (r->moved && row->released > 0)
+		return device_key_renew(c, tx->st, dev->tenant, row, k);
+	return device_root(c, tx->st, tx->call->tenant->name, dev, row,
+	    model, k);
+}
+
 static enum err
 seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 {
 	struct device_key_row *row;
 	struct model_row *model;
-	struct key32 k;
+	struct key32 k = {{0}};
 	enum err e;
 
 	row = calloc(1, sizeof(*row));
@@ -126,15 +161,14 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 	if (e == ERR_NOT_FOUND)
 		e = ERR_INTERNAL;
 	if (e == ERR_OK)
-		e = device_root(tx->call->core, tx->st,
-		    tx->call->tenant->name, dev, row, model, &k);
+		e = key_for(tx, r, dev, row, model, &k);
 	if (e == ERR_OK) {
 		buf_reset(&r->jwe);
 		e = release_key_seal(r->req->device_key[0] != '\0' ?
 		    r->req->device_key : r->req->station_key, dev->device_id,
 		    r->req->epoch, &k, &r->jwe);
-		key32_wipe(&k);
 	}
+	key32_wipe(&k);
 	if (e == ERR_REQUEST)
 		detail_set(&tx->call->detail, "station_key: a public P-256 "
 		    "key as JWK");
@@ -184,7 +218,7 @@ release_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = may_release(tx, &o, dev, r->req->epoch);
 	if (e == ERR_OK)
-		e = register_key(tx, &o, dev, r->req);
+		e = register_key(tx, &o, dev, r);
 	if (e == ERR_OK)
 		e = seal_key(tx, r, dev);
 	if (e == ERR_OK)
@@ -195,6 +229,22 @@ release_txn(struct txn *tx)
 		e = store_device_update(tx->st, dev);
 	}
 	return e == ERR_OK ? fill_release(tx, r, &o) : e;
+}
+
+/* Which key of a device, so that one that was tried first is on record. */
+static void
+note_whom(struct txn *tx, const struct release_request *req)
+{
+	char kid[KID_LEN + 1] = "";
+	struct es256_public pub;
+
+	if (req->device_key[0] == '\0' ||
+	    public_jwk_read(req->device_key, &pub) != ERR_OK ||
+	    es256_thumbprint(&pub, kid) != ERR_OK)
+		kid[0] = '\0';
+	(void)snprintf(tx->note, sizeof(tx->note), "epoch %u to %s%s%s",
+	    req->epoch, req->device_key[0] != '\0' ? "device" : "station",
+	    kid[0] != '\0' ? " key " : "", kid);
 }
 
 enum err
@@ -212,8 +262,12 @@ core_release(struct core_call *call, const char *device_id,
 	if (!call->may_block)
 		return ERR_WOULD_BLOCK;
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
-	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u to %s", req->epoch,
-	    req->device_key[0] != '\0' ? "device" : "station");
+	note_whom(&tx, req);
+	/* Who may not is refused below, where that is put on record. */
+	e = call_check(call) != ERR_OK ? ERR_OK :
+	    keyring_prepare(call->core, call->tenant->number);
+	if (e != ERR_OK)
+		return e;
 	r.out = calloc(1, sizeof(*r.out));
 	if (r.out == NULL)
 		return ERR_NOMEM;

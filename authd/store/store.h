@@ -307,6 +307,10 @@ struct device_key_row {
 };
 enum err store_device_key_insert(struct store *st,
     const struct device_key_row *row) MUST_CHECK; /* ERR_EXISTS */
+/* Another sealed key in the place of the row's; how often it was released
+ * stays. */
+enum err store_device_key_change(struct store *st,
+    const struct device_key_row *row) MUST_CHECK; /* ERR_NOT_FOUND */
 enum err store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out) MUST_CHECK;
 enum err store_device_key_released(struct store *st, uint64_t dn,

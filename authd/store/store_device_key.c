@@ -44,6 +44,23 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 }
 
 enum err
+store_device_key_change(struct store *st, const struct device_key_row *row)
+{
+	static const struct stmt s = {"device_key_change",
+	    "UPDATE device_key SET data_key = $3, sealed = $4 "
+	    "WHERE device = $1 AND epoch = $2 RETURNING 1"};
+	struct pg_args a = {0};
+
+	if (row->data_key == 0 || row->sealed_len > SEALED_MAX)
+		return pg_fail(st, ERR_INTERNAL);
+	arg_int(&a, (int64_t)row->dn);
+	arg_int(&a, row->epoch);
+	arg_int(&a, (int64_t)row->data_key);
+	arg_bytes(&a, row->sealed, row->sealed_len);
+	return pg_one(st, &s, &a, NULL, NULL);
+}
+
+enum err
 store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out)
 {

@@ -414,8 +414,12 @@ store_mark_use_many(struct store_pool *pool, const struct mark *m, size_t n,
 	await(pool, &self);
 	(void)pthread_mutex_unlock(&pool->mark_lock);
 	(void)pthread_cond_destroy(&self.wake);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		outcome[i] = w[i].e;
+		/* What it led itself failed, and another has kept its marks. */
+		if (outcome[i] == ERR_OK)
+			use_time(&self);
+	}
 }
 
 enum err

@@ -294,6 +294,14 @@ device_keys_are_counted(void **state)
 	assert_int_equal(out.data_key, 1);
 	assert_int_equal(out.sealed_len, 6);
 	assert_memory_equal(out.sealed, "sealed", 6);
+	out.sealed[0] = 'S';
+	OK(store_device_key_change(st, &out));
+	memset(&out, 0, sizeof(out));
+	OK(store_device_key_get(st, k.dn, 1, &out));
+	assert_int_equal(out.released, 2);
+	assert_memory_equal(out.sealed, "Sealed", 6);
+	out.epoch = 3;
+	IS(NOT_FOUND, store_device_key_change(st, &out));
 	IS(NOT_FOUND, store_device_key_get(st, k.dn, 3, &out));
 	IS(NOT_FOUND, store_device_key_released(st, k.dn, 3));
 	IS(EXISTS, store_device_key_insert(st, &k));

@@ -361,6 +361,23 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 }
 
 enum err
+store_device_key_change(struct store *st, const struct device_key_row *row)
+{
+	enum err e = fake_enter(st, 1);
+	struct f_device_key *r;
+
+	r = e == ERR_OK ? device_key(st, row->dn, row->epoch) : NULL;
+	if (r == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	if (!fake_has_data_key(st, row->data_key))
+		return fake_fail(st, ERR_NOT_FOUND);
+	r->v.data_key = row->data_key;
+	r->v.sealed_len = row->sealed_len;
+	memcpy(r->v.sealed, row->sealed, sizeof(r->v.sealed));
+	return ERR_OK;
+}
+
+enum err
 store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out)
 {

@@ -9,6 +9,7 @@
 #include "lib/crypt/digest.h"
 #include "lib/crypt/kdf.h"
 #include "lib/crypt/proof.h"
+#include "lib/jose/release_key.h"
 
 struct made {
 	struct unit u;
@@ -240,6 +241,94 @@ the_last_release_counts(void **state)
 	signer_free(&m.own);
 }
 
+/* To a key pair that can be opened here: a device's, or the station's. */
+static struct key32
+k_for(struct fixture *f, const struct made *m, const struct jwe_key *pair,
+    int device)
+{
+	struct core_call call = fixture_call(f, &f->line1);
+	struct release_request req = {.epoch = 1};
+	struct buf jwk = {.max = 511};
+	struct release r;
+	struct key32 k;
+	uint32_t epoch;
+	name_t id;
+
+	assert_int_equal(jwe_key_public(pair, &jwk), ERR_OK);
+	memcpy(device ? req.device_key : req.station_key, jwk.p,
+	    jwk.len + 1);
+	assert_int_equal(core_release(&call, m->u.device.device_id, &req,
+	    &r), ERR_OK);
+	assert_int_equal(release_key_open(pair, r.key, strlen(r.key), id,
+	    &epoch, &k), ERR_OK);
+	assert_string_equal(id, m->u.device.device_id);
+	buf_free(&jwk);
+	return k;
+}
+
+static void
+what_a_station_had_for_itself_is_not_what_the_device_gets(void **state)
+{
+	struct jwe_key *a = NULL, *b = NULL;
+	struct fixture *f = *state;
+	struct key32 k[5];
+	struct made m;
+	size_t i;
+
+	assert_int_equal(jwe_key_generate(&a), ERR_OK);
+	assert_int_equal(jwe_key_generate(&b), ERR_OK);
+	reserve(f, "o1", "A1", &m);
+	k[0] = k_for(f, &m, a, 0); /* the station's one-time key */
+	k[1] = k_for(f, &m, b, 0); /* another: it has had K anyway */
+	assert_memory_equal(k[0].b, k[1].b, sizeof(k[0].b));
+	k[1] = k_for(f, &m, a, 1); /* a "device", of the station's making */
+	k[2] = k_for(f, &m, b, 1);
+	k[3] = k_for(f, &m, b, 1);
+	assert_memory_equal(k[2].b, k[3].b, sizeof(k[0].b));
+	k[3] = k_for(f, &m, a, 0);
+	for (i = 1; i < 4; i++)
+		assert_memory_not_equal(k[i - 1].b, k[i].b, sizeof(k[0].b));
+	/* what it holds last is what the authority derives from */
+	m.u.k = k[3];
+	k[4] = k_for(f, &m, b, 0);
+	assert_memory_equal(k[4].b, k[3].b, sizeof(k[0].b));
+	jwe_key_free(&a);
+	jwe_key_free(&b);
+	signer_free(&m.own);
+}
+
+/* Its key pair is not the new K, nor the proof that somebody has that. */
+static void
+es256_puts_no_pending_epoch_to_use(void **state)
+{
+	unsigned char request[ROTATE_REQUEST_LEN] = {1};
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, NULL);
+	struct made m, next;
+	struct record r;
+	struct device d;
+	uint64_t pos;
+
+	burned(f, "A1", &m);
+	assert_int_equal(core_rotate(&call, m.u.identity, request, &r),
+	    ERR_OK);
+	next = m;
+	memcpy(next.u.release.peers, r.peers, sizeof(r.peers));
+	next.u.identity = unit_identity(&next.u, AUDIENCE_AUTHORITY);
+	assert_int_equal(assert_by(f, &next, "n", m.own), ERR_ASSERTION_KID);
+	assert_int_equal(core_device_self(&call, m.u.identity, &d, &pos),
+	    ERR_OK);
+	assert_int_equal(d.epoch, 1);
+	assert_int_equal(assert_by(f, &m, "o", m.own), ERR_OK);
+	/* HS256 under the new K does, and then the key pair is good for it */
+	next.u.k = r.key;
+	next.u.device.epoch = r.epoch;
+	assert_int_equal(assert_by(f, &next, "h", NULL), ERR_OK);
+	assert_int_equal(assert_by(f, &next, "n", m.own), ERR_OK);
+	assert_int_equal(assert_by(f, &m, "p", m.own), ERR_EPOCH_DEAD);
+	signer_free(&m.own);
+}
+
 static void
 an_order_of_device_made_keys_gives_none_to_a_station(void **state)
 {
@@ -352,6 +441,8 @@ main(void)
 	    CASE(a_proof_is_of_this_burn_and_this_device),
 	    CASE(what_the_key_went_to_decides_what_proves),
 	    CASE(the_last_release_counts),
+	    CASE(what_a_station_had_for_itself_is_not_what_the_device_gets),
+	    CASE(es256_puts_no_pending_epoch_to_use),
 	    CASE(an_order_of_device_made_keys_gives_none_to_a_station),
 	    CASE(a_public_key_is_no_secret_of_a_mac),
 	    CASE(the_algorithm_is_of_the_key_s_kind),

@@ -263,6 +263,38 @@ a_wrong_signature_under_a_dead_epoch_is_no_alarm(void **state)
 	buf_free(&t.token);
 }
 
+/* Whoever has read it, before the rotation or since, can say it again. */
+static void
+an_assertion_said_again_is_no_alarm(void **state)
+{
+	const struct statement old = {.jti = "old"}, dead = {.jti = "dead"};
+	struct token_answer t = {.token = {.max = TOKEN_MAX}};
+	struct token_request req = {.naudience = 0};
+	struct fixture *f = *state;
+	struct core_call call = device_call(f);
+	char jwt[2048], late[2048];
+	struct unit u, v;
+	struct record r;
+
+	fixture_burn(f, "o1", "A1", &u);
+	fixture_assertion(f, &u, &old, jwt, sizeof(jwt));
+	assert_int_equal(core_token_assertion(&call, jwt, strlen(jwt), &req,
+	    &t), ERR_OK);
+	assert_int_equal(rotate(f, &u, 1, &r), ERR_OK);
+	v = renewed(&u, &r);
+	assert_int_equal(handshake(f, &v, 1), ERR_OK);
+	assert_int_equal(core_token_assertion(&call, jwt, strlen(jwt), &req,
+	    &t), ERR_ASSERTION_USED);
+	assert_int_equal(row(f, &u).clones, 0);
+	fixture_assertion(f, &u, &dead, late, sizeof(late));
+	assert_int_equal(core_token_assertion(&call, late, strlen(late),
+	    &req, &t), ERR_EPOCH_DEAD);
+	assert_int_equal(row(f, &u).clones, 1);
+	assert_int_equal(core_token_assertion(&call, late, strlen(late),
+	    &req, &t), ERR_ASSERTION_USED);
+	buf_free(&t.token);
+}
+
 static void
 an_order_may_want_a_rotation_before_anything_else(void **state)
 {
@@ -439,6 +471,7 @@ main(void)
 	    CASE(no_two_that_hold_a_key_get_the_same_next_one),
 	    CASE(a_use_of_a_dead_key_is_a_possible_clone),
 	    CASE(a_wrong_signature_under_a_dead_epoch_is_no_alarm),
+	    CASE(an_assertion_said_again_is_no_alarm),
 	    CASE(an_order_may_want_a_rotation_before_anything_else),
 	    CASE(only_a_proof_seen_here_suspends),
 	    CASE(a_gateway_speaks_for_devices_of_its_audience_only),
