@@ -295,6 +295,8 @@ killed_before_every_call_it_goes_on(void **state)
 	station_close(&s);
 }
 
+#define REPORT_WRITES 2 /* its file is made, its line written */
+
 static void
 full_at_every_write_it_says_so_and_goes_on(void **state)
 {
@@ -314,6 +316,13 @@ full_at_every_write_it_says_so_and_goes_on(void **state)
 		station_new_disk(&s);
 		next_serial(serial);
 		station_arm(&s, CUT_FULL, CUT_SPACE, at);
+		if (at > n.space - REPORT_WRITES) {
+			/* The last are the report's: the burn is done. */
+			assert_int_equal(station_burn(&s, serial), 0);
+			cut_power(&s, POWER_DROPS);
+			expect_sound(&s, 1);
+			continue;
+		}
 		assert_int_equal(station_burn(&s, serial), 1);
 		assert_case(strstr(s.said, serial) != NULL, s.said);
 		assert_case(strstr(s.said, "No space left") != NULL, s.said);
