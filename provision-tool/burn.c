@@ -389,7 +389,7 @@ burn_before(struct journal *j, const char *serial, const struct target *t,
 {
 	const char *name = target_name(t);
 
-	return journal_last(j, serial, NULL, out) == ERR_OK &&
+	return journal_last(j, serial, out) == ERR_OK &&
 	       step_number(out) >= final_step(t) &&
 	       strncmp(out->target, name, strcspn(name, ":") + 1) == 0;
 }
@@ -402,7 +402,7 @@ burn_before(struct journal *j, const char *serial, const struct target *t,
 static int
 last_step(struct burn *b)
 {
-	if (journal_last(b->journal, b->serial, NULL, &b->unit) != ERR_OK ||
+	if (journal_last(b->journal, b->serial, &b->unit) != ERR_OK ||
 	    strcmp(b->unit.target, target_name(b->target)) != 0)
 		return -1;
 	return step_number(&b->unit);

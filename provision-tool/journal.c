@@ -70,26 +70,6 @@ journal_close(struct journal **j)
 	*j = NULL;
 }
 
-/* 1 and *found if the line is an entry of that unit and target. */
-static int
-line_matches(const char *s, size_t len, const char *serial, const char *target,
-	     struct journal_entry *found)
-{
-	struct journal_entry e;
-
-	/* most lines are of other units: spare them the JSON */
-	if (len > JOURNAL_LINE_MAX ||
-	    memmem(s, len, serial, strlen(serial)) == NULL)
-		return 0;
-	if (journal_line_decode(s, len, &e) != ERR_OK)
-		return 0;
-	if (strcmp(e.serial, serial) != 0 ||
-	    (target != NULL && strcmp(e.target, target) != 0))
-		return 0;
-	*found = e;
-	return 1;
-}
-
 /*
  * A lock on one octet far behind the end of the file, chosen by the serial
  * number: it needs no file of its own and goes with the process. Two units
@@ -127,58 +107,55 @@ journal_index(struct journal *j)
 	return j->index != NULL ? ERR_OK : journal_index_new(&j->index);
 }
 
-static enum err
-read_all(struct journal *j, const char *serial, const char *target,
-	 struct journal_entry *out)
-{
+struct sought {
+	const char *serial;
 	struct journal_entry last;
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t len;
-	FILE *f = NULL;
-	int fd, found = 0;
-	enum err e = ERR_IO;
+	int found;
+};
 
-	if ((fd = dup(j->fd)) < 0)
-		return ERR_IO;
-	if ((f = fdopen(fd, "r")) == NULL) {
-		(void)close(fd);
-		return ERR_IO;
+static enum err
+take_if_sought(void *arg, const char *s, size_t len, off_t at)
+{
+	struct sought *x = arg;
+	struct journal_entry e;
+
+	(void)at;
+	/* most lines are of other units: spare them the JSON */
+	if (len <= JOURNAL_LINE_MAX &&
+	    memmem(s, len, x->serial, strlen(x->serial)) != NULL &&
+	    journal_line_decode(s, len, &e) == ERR_OK &&
+	    strcmp(e.serial, x->serial) == 0) {
+		x->last = e;
+		x->found = 1;
 	}
-	if (fseeko(f, 0, SEEK_SET) != 0)
-		goto out;
-	while ((len = getline(&line, &cap, f)) > 0) {
-		if (line[len - 1] == '\n' &&
-		    line_matches(line, (size_t)len - 1, serial, target, &last))
-			found = 1;
-	}
-	if (ferror(f))
-		goto out;
-	e = ERR_NOT_FOUND;
-	if (!found)
-		goto out;
-	*out = last;
-	e = ERR_OK;
-out:
-	free(line);
-	(void)fclose(f);
-	return e;
+	return ERR_OK;
+}
+
+static enum err
+read_all(const struct journal *j, const char *serial, struct journal_entry *out)
+{
+	struct sought x = {.serial = serial};
+	off_t seen = 0;
+	enum err e;
+
+	if ((e = journal_walk(j->fd, &seen, take_if_sought, &x)) != ERR_OK)
+		return e;
+	if (!x.found)
+		return ERR_NOT_FOUND;
+	*out = x.last;
+	return ERR_OK;
 }
 
 enum err
-journal_last(struct journal *j, const char *serial, const char *target,
-	     struct journal_entry *out)
+journal_last(struct journal *j, const char *serial, struct journal_entry *out)
 {
 	struct journal_entry last;
 	enum err e;
 
-	if (j->index != NULL && target == NULL) {
+	if (j->index != NULL)
 		e = journal_index_last(j->index, j->fd, serial, &last);
-	} else { /* the file's position is one for all threads */
-		(void)pthread_mutex_lock(&j->lock);
-		e = read_all(j, serial, target, &last);
-		(void)pthread_mutex_unlock(&j->lock);
-	}
+	else
+		e = read_all(j, serial, &last);
 	if (e != ERR_OK)
 		return e;
 	if (strcmp(last.order, j->order) != 0)

@@ -46,8 +46,8 @@ void journal_unclaim(struct journal *j, const char *serial);
  * many units. Before threads share the journal.
  */
 enum err journal_index(struct journal *j) MUST_CHECK;
-/* The newest entry of that unit and target (NULL: any); ERR_NOT_FOUND. */
-enum err journal_last(struct journal *j, const char *serial, const char *target,
+/* The newest entry of that unit; ERR_NOT_FOUND, ERR_IO. */
+enum err journal_last(struct journal *j, const char *serial,
 		      struct journal_entry *out) MUST_CHECK;
 /*
  * Appends, and returns when the disk has it; lines of several threads share

@@ -3,12 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #include "lib/revoke/wordtab.h"
-
-#define CHUNK 65536
 
 struct journal_index {
 	pthread_mutex_t lock;
@@ -40,8 +37,9 @@ journal_index_free(struct journal_index **x)
 }
 
 static enum err
-learn(struct journal_index *x, const char *s, size_t len, off_t at)
+learn(void *arg, const char *s, size_t len, off_t at)
 {
+	struct journal_index *x = arg;
 	struct journal_entry e;
 	struct wordtab grown;
 	enum err err;
@@ -59,53 +57,6 @@ learn(struct journal_index *x, const char *s, size_t len, off_t at)
 	}
 	wordtab_put(&x->at, e.serial)->pos = (uint64_t)at + 1;
 	return ERR_OK;
-}
-
-/* The whole lines in a chunk; *used are their octets. */
-static enum err
-learn_chunk(struct journal_index *x, const char *p, size_t len, size_t *used)
-{
-	const char *end;
-	enum err e;
-
-	*used = 0;
-	while ((end = memchr(p + *used, '\n', len - *used)) != NULL) {
-		e = learn(x, p + *used, (size_t)(end - p) - *used,
-			  x->seen + (off_t)*used);
-		if (e != ERR_OK)
-			return e;
-		*used = (size_t)(end - p) + 1;
-	}
-	return ERR_OK;
-}
-
-/* What has no line end within a chunk is no entry, and is left behind. */
-static enum err
-catch_up(struct journal_index *x, int fd)
-{
-	char *chunk = malloc(CHUNK);
-	size_t used;
-	ssize_t n;
-	enum err e = ERR_OK;
-
-	if (chunk == NULL)
-		return ERR_NOMEM;
-	for (;;) {
-		n = pread(fd, chunk, CHUNK, x->seen);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			e = ERR_IO;
-		if (n <= 0)
-			break;
-		if ((e = learn_chunk(x, chunk, (size_t)n, &used)) != ERR_OK)
-			break;
-		if (used == 0 && n < CHUNK)
-			break; /* its writer is not done with it */
-		x->seen += used == 0 ? n : (off_t)used;
-	}
-	free(chunk);
-	return e;
 }
 
 static enum err
@@ -135,7 +86,7 @@ journal_index_last(struct journal_index *x, int fd, const char *serial,
 	enum err e;
 
 	(void)pthread_mutex_lock(&x->lock);
-	if ((e = catch_up(x, fd)) == ERR_OK) {
+	if ((e = journal_walk(fd, &x->seen, learn, x)) == ERR_OK) {
 		w = wordtab_find(&x->at, serial);
 		if (w != NULL)
 			at = w->pos - 1;

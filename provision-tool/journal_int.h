@@ -1,6 +1,7 @@
 #ifndef PROVISION_JOURNAL_INT_H
 #define PROVISION_JOURNAL_INT_H
 
+#include <sys/types.h>
 #include <pthread.h>
 
 #include "lib/base/buf.h"
@@ -27,6 +28,16 @@ enum err journal_line_encode(const struct journal_entry *e,
 /* A line without its end; any error for what is no entry. */
 enum err journal_line_decode(const char *s, size_t len,
 			     struct journal_entry *out) MUST_CHECK;
+
+/*
+ * Calls line(arg, text, len, offset) for each whole line from *seen on, which
+ * moves behind what was read; a torn tail is left. It reads by offset, as
+ * writers in other threads move the file's own position.
+ */
+typedef enum err journal_line_fn(void *arg, const char *s, size_t len,
+				 off_t at);
+enum err journal_walk(int fd, off_t *seen, journal_line_fn *line,
+		      void *arg) MUST_CHECK;
 
 /*
  * Where the newest line of each serial number is. Thread safe. journal_last

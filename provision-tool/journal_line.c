@@ -1,11 +1,16 @@
 #include "provision-tool/journal_int.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/b64url.h"
 #include "lib/base/clock.h"
 #include "lib/base/parse.h"
 #include "lib/wire/wire.h"
+
+#define CHUNK 65536
 
 enum err
 journal_line_decode(const char *s, size_t len, struct journal_entry *out)
@@ -59,4 +64,53 @@ journal_line_encode(const struct journal_entry *e, struct buf *out)
 	if ((err = jout(o, out)) != ERR_OK)
 		return err;
 	return buf_str(out, "\n");
+}
+
+/* The whole lines in a chunk that begins at *seen; *used are their octets. */
+static enum err
+walk_chunk(const char *p, size_t len, off_t seen, size_t *used,
+	   journal_line_fn *line, void *arg)
+{
+	const char *end;
+	enum err e;
+
+	*used = 0;
+	while ((end = memchr(p + *used, '\n', len - *used)) != NULL) {
+		e = line(arg, p + *used, (size_t)(end - p) - *used,
+			 seen + (off_t)*used);
+		if (e != ERR_OK)
+			return e;
+		*used = (size_t)(end - p) + 1;
+	}
+	return ERR_OK;
+}
+
+/* What has no line end within a chunk is no entry, and is left behind. */
+enum err
+journal_walk(int fd, off_t *seen, journal_line_fn *line, void *arg)
+{
+	char *chunk = malloc(CHUNK);
+	size_t used;
+	ssize_t n;
+	enum err e = ERR_OK;
+
+	if (chunk == NULL)
+		return ERR_NOMEM;
+	for (;;) {
+		n = pread(fd, chunk, CHUNK, *seen);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			e = ERR_IO;
+		if (n <= 0)
+			break;
+		e = walk_chunk(chunk, (size_t)n, *seen, &used, line, arg);
+		if (e != ERR_OK)
+			break;
+		if (used == 0 && n < CHUNK)
+			break; /* its writer is not done with it */
+		*seen += used == 0 ? n : (off_t)used;
+	}
+	free(chunk);
+	return e;
 }

@@ -141,7 +141,7 @@ find_slot(const struct line *l, struct unit *u)
 
 	if (u->slot != 0 || u->fault != NULL ||
 	    strstr(l->conf->st->target, "{slot}") == NULL ||
-	    journal_last(l->journal, u->serial, NULL, &last) != ERR_OK)
+	    journal_last(l->journal, u->serial, &last) != ERR_OK)
 		return;
 	for (i = 0; i < l->conf->slots; i++)
 		if (strcmp(l->slots[i].name, last.target) == 0)

@@ -132,7 +132,7 @@ write_lines(void *arg)
 		w->why = errno;
 		if (w->e != ERR_OK)
 			break;
-		if (journal_last(w->j, w->serial, NULL, &last) != ERR_OK ||
+		if (journal_last(w->j, w->serial, &last) != ERR_OK ||
 		    last.epoch != (uint32_t)i)
 			w->missing = 1;
 	}
@@ -254,8 +254,8 @@ assert_same(struct journal *indexed, struct journal *plain,
 
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));
-	ea = journal_last(indexed, serial, NULL, &a);
-	eb = journal_last(plain, serial, NULL, &b);
+	ea = journal_last(indexed, serial, &a);
+	eb = journal_last(plain, serial, &b);
 	assert_int_equal(ea, eb);
 	assert_string_equal(a.step, b.step);
 	assert_int_equal(a.epoch, b.epoch);
