@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
-#include "lib/crypt/proof.h"
 #include "lib/wire/burn.h"
 #include "lib/wire/record.h"
 #include "lib/wire/sealed.h"
@@ -142,42 +141,4 @@ burn_record(struct burn *b, const struct jwe_key *station,
 		return e;
 	return burn_made(b) ? make_sealed(b, rel)
 			    : make_record(b, station, rel);
-}
-
-static enum err
-check_sealed(struct burn *b)
-{
-	struct sealed *s = calloc(1, sizeof(*s));
-	enum err e;
-
-	if (s == NULL)
-		return ERR_NOMEM;
-	e = wire_sealed_decode((const char *)b->record.p, b->record.len, s,
-			       &b->detail);
-	if (e == ERR_OK && (strcmp(s->device_id, b->unit.device_id) != 0 ||
-			    s->epoch != b->unit.epoch)) {
-		detail_set(&b->detail, "the record is of another identity");
-		e = ERR_RECORD;
-	}
-	free(s);
-	return e;
-}
-
-enum err
-burn_prove_made(struct burn *b)
-{
-	struct proof_message m;
-	struct es256_public pub;
-	enum err e;
-
-	if ((e = check_sealed(b)) != ERR_OK)
-		return e;
-	e = proof_message("burn", b->unit.device_id, b->unit.epoch,
-			  b->unit.challenge, sizeof(b->unit.challenge), &m);
-	if (e == ERR_OK)
-		e = target_sign(b->target, m.p, m.len, b->answer, &b->detail);
-	if (e == ERR_OK)
-		e = target_public_key(b->target, b->unit.device_id, &pub,
-				      &b->detail);
-	return e == ERR_OK ? proof_check(&pub, &m, b->answer) : e;
 }

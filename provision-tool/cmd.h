@@ -11,6 +11,7 @@ int cmd_run(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_targets(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_unseal(int argc, char **argv); /* where p11-kit is */
 
 #endif

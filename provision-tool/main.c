@@ -15,6 +15,7 @@ static const struct {
     {"run", cmd_run, "the same for many units side by side"},
     {"check", cmd_check, "before a shift: is everything there"},
     {"report", cmd_report, "how an order goes at this station"},
+    {"verify", cmd_verify, "prove a finished unit again"},
     {"show", cmd_show, "print an identity record without its key"},
     {"targets", cmd_targets, "list what an identity can be burned into"},
 #ifdef HAVE_P11

@@ -253,6 +253,16 @@ enum err core_void(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
 
 /*
+ * A finished unit proves itself again, to a station of its order: a challenge
+ * for the epoch in use, that can be answered once. The answer changes nothing
+ * of the device. ERR_CHALLENGE, ERR_PROOF.
+ */
+enum err core_verify_challenge(struct core_call *call, const char *device_id,
+    uint32_t *epoch, unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
+enum err core_verify(struct core_call *call, const char *device_id,
+    const struct confirm *req, struct device *out) MUST_CHECK;
+
+/*
  * A unit that came back may be burned again, into a new epoch, where its
  * order's policy has it so; reason is demanded. Again: yet another epoch.
  */

@@ -263,6 +263,34 @@ wire_confirm_encode(const struct confirm *c, struct buf *out)
 	    "proof", proof_name(c->proof)), out);
 }
 
+json_t *
+wire_challenge_json(uint32_t epoch,
+    const unsigned char challenge[CHALLENGE_LEN])
+{
+	return json_pack("{s:I, s:o}", "epoch", (json_int_t)epoch,
+	    "challenge", jout_octets(challenge, CHALLENGE_LEN));
+}
+
+enum err
+wire_challenge_decode(const char *s, size_t len, uint32_t *epoch,
+    unsigned char challenge[CHALLENGE_LEN], struct detail *d)
+{
+	unsigned char octets[CHALLENGE_LEN];
+	uint32_t ep = 0;
+	struct jin in;
+	enum err e;
+
+	jin_open(&in, s, len, d);
+	read_epoch(&in, &ep);
+	jin_octets(&in, "challenge", octets, sizeof(octets));
+	e = jin_done(&in);
+	if (e == ERR_OK) {
+		*epoch = ep;
+		memcpy(challenge, octets, CHALLENGE_LEN);
+	}
+	return e;
+}
+
 enum err
 wire_rotate_request_decode(const char *s, size_t len, unsigned char *request,
     size_t octets, struct detail *d)

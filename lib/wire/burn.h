@@ -33,6 +33,12 @@ enum err wire_confirm_decode(const char *s, size_t len, struct confirm *out,
 enum err wire_confirm_encode(const struct confirm *c, struct buf *out)
     MUST_CHECK;
 
+/* A challenge to the device that holds the key of that epoch. */
+json_t *wire_challenge_json(uint32_t epoch,
+    const unsigned char challenge[CHALLENGE_LEN]);
+enum err wire_challenge_decode(const char *s, size_t len, uint32_t *epoch,
+    unsigned char challenge[CHALLENGE_LEN], struct detail *d) MUST_CHECK;
+
 /* Rotation: what a device asks with, and its answer to the challenge. */
 enum err wire_rotate_request_decode(const char *s, size_t len,
     unsigned char *request, size_t octets, struct detail *d) MUST_CHECK;
