@@ -22,7 +22,7 @@ find_unit(struct burn *b, const char *device_id)
 		detail_set(&b->detail, "another run is burning this unit");
 		return e;
 	} else {
-		e = journal_last(b->journal, b->serial, NULL, &b->unit);
+		e = journal_last(b->journal, b->serial, &b->unit);
 		if (e == ERR_NOT_FOUND)
 			detail_set(&b->detail, "this journal has no burn of "
 				   "it: give --device-id");
