@@ -15,9 +15,13 @@ answer_compute(const struct secret *record, const char *device_id,
 	if (fealty_record_read(record->p, record->len, &r) != FEALTY_OK)
 		goto out;
 	if (r.device_id.len != strlen(device_id) ||
-	    memcmp(r.device_id.p, device_id, r.device_id.len) != 0 ||
-	    r.epoch != epoch) {
+	    memcmp(r.device_id.p, device_id, r.device_id.len) != 0) {
 		detail_set(d, "the record is of another identity");
+		goto out;
+	}
+	if (r.epoch != epoch) {
+		detail_set(d, "the record is of epoch %u, not %u", r.epoch,
+			   epoch);
 		goto out;
 	}
 	e = ERR_CRYPTO;

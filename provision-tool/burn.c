@@ -9,65 +9,7 @@
 #include "lib/wire/burn.h"
 #include "lib/wire/registry.h"
 #include "provision-tool/burn_record.h"
-#include "provision-tool/ticket_burn.h"
 
-#define BODY_MAX 16384
-#define PATH_ROOM 192
-
-static enum err
-call(struct burn *b, const char *method, const char *path,
-     const struct buf *body, struct buf *answer)
-{
-	struct problem why;
-	enum err e;
-
-	memset(&why, 0, sizeof(why));
-	e = client_call(b->client, method, path, NULL, body, answer, &why);
-	if (e != ERR_OK && why.detail[0] != '\0')
-		detail_set(&b->detail, "%.199s", why.detail);
-	return e;
-}
-
-/* The device an answer speaks of; of this order, serial and identity. */
-static enum err
-take_device(struct burn *b, const struct device *dev)
-{
-	if (strcmp(dev->serial, b->serial) != 0 ||
-	    strcmp(dev->order, b->order) != 0 || dev->epoch == 0 ||
-	    !name_is_device_id(dev->device_id) ||
-	    !burn_segment_ok(dev->device_id) ||
-	    (b->unit.device_id[0] != '\0' &&
-	     strcmp(dev->device_id, b->unit.device_id) != 0)) {
-		detail_set(&b->detail, "the answer is of another device");
-		return ERR_INTERNAL;
-	}
-	/* the number tells a void identity from its successor by that name */
-	if (b->unit.dn != 0 && dev->dn != b->unit.dn) {
-		detail_set(&b->detail, "the identity was made void meanwhile");
-		return ERR_WRONG_STATE;
-	}
-	b->device = *dev;
-	return ERR_OK;
-}
-
-static enum err
-device_decode(struct burn *b, const struct buf *answer)
-{
-	struct device dev;
-	json_error_t why;
-	json_t *o;
-	enum err e;
-
-	memset(&dev, 0, sizeof(dev));
-	o = json_loadb(answer->p, answer->len, JSON_REJECT_DUPLICATES, &why);
-	if (o == NULL) {
-		detail_set(&b->detail, "the answer is not JSON");
-		return ERR_INTERNAL;
-	}
-	e = wire_device_decode_json(o, &dev, &b->detail);
-	json_decref(o);
-	return e == ERR_OK ? take_device(b, &dev) : ERR_INTERNAL;
-}
 
 /* The epoch to burn: of a unit that came back, the next one. 0: none. */
 static uint32_t
@@ -81,17 +23,18 @@ epoch_to_burn(const struct device *dev)
 static enum err
 step_reserve(struct burn *b)
 {
-	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
-	char path[PATH_ROOM];
+	struct buf body = {.max = BURN_BODY_MAX};
+	struct buf answer = {.max = BURN_BODY_MAX};
+	char path[BURN_PATH_ROOM];
 	enum err e;
 
 	memset(&b->unit, 0, sizeof(b->unit));
 	(void)snprintf(path, sizeof(path), "/v1/orders/%s/devices", b->order);
 	e = wire_serial_encode(b->serial, &body);
 	if (e == ERR_OK)
-		e = call(b, "POST", path, &body, &answer);
+		e = burn_call(b, "POST", path, &body, &answer);
 	if (e == ERR_OK)
-		e = device_decode(b, &answer);
+		e = burn_take_answer(b, &answer);
 	if (e == ERR_OK && epoch_to_burn(&b->device) == 0) {
 		detail_set(&b->detail, "device %s is already %s",
 			   b->device.device_id,
@@ -113,15 +56,16 @@ static enum err
 request_release(struct burn *b, const struct release_request *req,
 		struct release *rel)
 {
-	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
-	char path[PATH_ROOM];
+	struct buf body = {.max = BURN_BODY_MAX};
+	struct buf answer = {.max = BURN_BODY_MAX};
+	char path[BURN_PATH_ROOM];
 	enum err e;
 
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s/release",
 		       b->unit.device_id);
 	if ((e = wire_release_request_encode(req, &body)) != ERR_OK)
 		goto out;
-	if ((e = call(b, "POST", path, &body, &answer)) != ERR_OK)
+	if ((e = burn_call(b, "POST", path, &body, &answer)) != ERR_OK)
 		goto out;
 	e = wire_release_decode(answer.p, answer.len, rel, &b->detail);
 	if (e != ERR_OK)
@@ -145,7 +89,7 @@ step_release(struct burn *b)
 		goto out;
 	if ((e = request_release(b, &req, &rel)) != ERR_OK)
 		goto out;
-	if ((e = take_device(b, &rel.device)) != ERR_OK)
+	if ((e = burn_take_device(b, &rel.device)) != ERR_OK)
 		goto out;
 	if ((e = burn_record(b, station, &rel)) != ERR_OK)
 		goto out;
@@ -163,46 +107,18 @@ step_write(struct burn *b)
 			    &b->detail);
 }
 
-/* From here on the record is what the target gives, not what was sent. */
-static enum err
-step_read_back(struct burn *b)
-{
-	struct secret back = {0};
-	enum err e;
-
-	if ((target_can(b->target) & TARGET_READS) == 0)
-		return ERR_OK; /* the record stays what was sent, if any */
-	e = target_read(b->target, b->unit.device_id, &back, &b->detail);
-	if (e != ERR_OK)
-		goto out;
-	if (b->record.len > 0 && (b->record.len != back.len ||
-				  !ct_equal(b->record.p, back.p, back.len))) {
-		detail_set(&b->detail, "read back other than was written");
-		e = ERR_RECORD;
-		goto out;
-	}
-	secret_free(&b->record);
-	b->record = back;
-	return ERR_OK;
-out:
-	secret_free(&back);
-	return e;
-}
-
 /* ERR_OK when the authority has this very identity as active. */
 static enum err
 look_up(struct burn *b)
 {
-	struct buf answer = {.max = BODY_MAX};
-	char path[PATH_ROOM];
+	struct buf answer = {.max = BURN_BODY_MAX};
+	char path[BURN_PATH_ROOM];
 	enum err e;
 
-	if (b->ticket != NULL)
-		return ticket_look_up(b);
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s", b->unit.device_id);
-	e = call(b, "GET", path, NULL, &answer);
+	e = burn_call(b, "GET", path, NULL, &answer);
 	if (e == ERR_OK)
-		e = device_decode(b, &answer);
+		e = burn_take_answer(b, &answer);
 	if (e == ERR_OK && (b->device.state != DEV_ACTIVE ||
 			    b->device.epoch != b->unit.epoch)) {
 		detail_set(&b->detail, "device %s is %s at epoch %u",
@@ -217,9 +133,10 @@ look_up(struct burn *b)
 static enum err
 send_confirm(struct burn *b)
 {
-	struct buf body = {.max = BODY_MAX}, answer = {.max = BODY_MAX};
+	struct buf body = {.max = BURN_BODY_MAX};
+	struct buf answer = {.max = BURN_BODY_MAX};
 	struct confirm c;
-	char path[PATH_ROOM];
+	char path[BURN_PATH_ROOM];
 	enum err e;
 
 	memset(&c, 0, sizeof(c));
@@ -231,9 +148,9 @@ send_confirm(struct burn *b)
 		       b->unit.device_id);
 	e = wire_confirm_encode(&c, &body);
 	if (e == ERR_OK)
-		e = call(b, "POST", path, &body, &answer);
+		e = burn_call(b, "POST", path, &body, &answer);
 	if (e == ERR_OK)
-		e = device_decode(b, &answer);
+		e = burn_take_answer(b, &answer);
 	if (e == ERR_OK && b->device.state != DEV_ACTIVE) {
 		detail_set(&b->detail, "device is %s, not active",
 			   device_state_name(b->device.state));
@@ -269,15 +186,14 @@ enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, LOCK, STEPS };
 static const struct {
 	const char *name;
 	enum err (*run)(struct burn *);
-	enum err (*by_ticket)(struct burn *); /* NULL: likewise */
 } steps[STEPS] = {
-    [RESERVE] = {"reserve", step_reserve, ticket_reserve},
-    [RELEASE] = {"release", step_release, ticket_release},
-    [WRITE] = {"write", step_write, NULL},
-    [READ_BACK] = {"read-back", step_read_back, NULL},
-    [PROVE] = {"prove", burn_prove, NULL},
-    [CONFIRM] = {"confirm", step_confirm, ticket_confirm},
-    [LOCK] = {"lock", step_lock, NULL},
+    [RESERVE] = {"reserve", step_reserve},
+    [RELEASE] = {"release", step_release},
+    [WRITE] = {"write", step_write},
+    [READ_BACK] = {"read-back", burn_read_back},
+    [PROVE] = {"prove", burn_prove},
+    [CONFIRM] = {"confirm", step_confirm},
+    [LOCK] = {"lock", step_lock},
 };
 
 static enum err
@@ -317,14 +233,6 @@ halts(struct burn *b, int step)
 }
 
 static enum err
-run_step(struct burn *b, int i)
-{
-	return b->ticket != NULL && steps[i].by_ticket != NULL
-		   ? steps[i].by_ticket(b)
-		   : steps[i].run(b);
-}
-
-static enum err
 run_steps(struct burn *b, int from, int to)
 {
 	enum err e;
@@ -334,7 +242,7 @@ run_steps(struct burn *b, int from, int to)
 		b->step = steps[i].name;
 		if (halts(b, i))
 			return ERR_BUSY;
-		if ((e = run_step(b, i)) != ERR_OK)
+		if ((e = steps[i].run(b)) != ERR_OK)
 			return e;
 		if ((e = note(b, i)) != ERR_OK)
 			return e;
@@ -401,7 +309,7 @@ resume(struct burn *b, int last)
 		return run_steps(b, READ_BACK, final_step(b->target));
 	if (can != 0) { /* else nothing but the authority can tell */
 		b->step = steps[READ_BACK].name;
-		e = step_read_back(b);
+		e = burn_read_back(b);
 		if (e == ERR_OK)
 			e = burn_prove(b);
 	}

@@ -67,7 +67,12 @@ tell_burned(const struct told *t)
 {
 	const struct device *dev = t->device;
 
-	if (t->before)
+	if (t->verified != NULL)
+		(void)printf("verified %s (serial %s, epoch %u) in %s: %s, "
+			     "proof %s\n", dev->device_id, t->serial,
+			     dev->epoch, t->target,
+			     device_state_name(dev->state), t->verified);
+	else if (t->before)
 		(void)printf("done before: %s (serial %s, epoch %u) in %s\n",
 			     dev->device_id, t->serial, dev->epoch, t->target);
 	else
@@ -113,6 +118,8 @@ done_json(json_t *o, const struct told *t)
 			json_string(device_state_name(dev->state)));
 		o = put(o, "proof", json_string(proof_name(dev->proof)));
 	}
+	if (t->verified != NULL)
+		return put(o, "verified", json_string(t->verified));
 	return put(o, "resumed", json_boolean(t->resumed || t->before));
 }
 

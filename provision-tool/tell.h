@@ -13,6 +13,7 @@ struct told {
 	const char *target;
 	int resumed; /* went on from the journal */
 	int before;  /* had been done before, nothing was asked */
+	const char *verified; /* proven again, by which proof; or NULL */
 	int halted;  /* stopped before anything was alive */
 	uint64_t ms; /* it took */
 };

@@ -13,10 +13,9 @@ struct confirming {
 
 /* The order's least; and a device that has made its key proves by that. */
 static enum err
-proof_fits(struct txn *tx, const struct order *o, const struct confirming *c,
-    struct device_public *pub)
+proof_fits(struct txn *tx, const struct order *o, uint64_t dn,
+    enum proof proof, struct device_public *pub)
 {
-	enum proof proof = c->req->proof;
 	enum err e;
 
 	if (!proof_suffices(proof, o->min_proof)) {
@@ -24,7 +23,7 @@ proof_fits(struct txn *tx, const struct order *o, const struct confirming *c,
 		    "\"%s\"", proof_name(o->min_proof));
 		return ERR_PROOF;
 	}
-	e = store_device_public_get(tx->st, c->device.dn, pub);
+	e = store_device_public_get(tx->st, dn, pub);
 	if (e != ERR_OK)
 		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
 	if (pub->there == (proof == PROOF_DEVICE_MADE))
@@ -48,6 +47,20 @@ check_signature(const struct device *dev, const struct confirm *req,
 	e = proof_message("burn", dev->device_id, req->epoch, req->challenge,
 	    CHALLENGE_LEN, &m);
 	return e == ERR_OK ? proof_check(&point, &m, req->answer) : e;
+}
+
+enum err
+answer_check(struct txn *tx, const struct order *o, const struct device *dev,
+    const struct confirm *req)
+{
+	struct device_public pub;
+	enum err e;
+
+	e = proof_fits(tx, o, dev->dn, req->proof, &pub);
+	if (e != ERR_OK)
+		return e;
+	return pub.there ? check_signature(dev, req, &pub) :
+	    device_proof(tx, dev, "burn", req);
 }
 
 /* 1: it is of a unit that came back and has been burned again. */
@@ -130,7 +143,6 @@ confirm_txn(struct txn *tx)
 {
 	struct confirming *c = tx->arg;
 	struct device *dev = &c->device;
-	struct device_public pub;
 	struct order o;
 	enum err e;
 
@@ -142,10 +154,7 @@ confirm_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = may_confirm(tx, c);
 	if (e == ERR_OK)
-		e = proof_fits(tx, &o, c, &pub);
-	if (e == ERR_OK)
-		e = pub.there ? check_signature(dev, c->req, &pub) :
-		    device_proof(tx, dev, "burn", c->req);
+		e = answer_check(tx, &o, dev, c->req);
 	if (e == ERR_OK && is_again(c)) {
 		e = reburn_done(tx, dev, c->req->proof);
 		return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) :

@@ -11,7 +11,6 @@
 #include "lib/model/caller.h"
 #include "lib/model/exchange.h"
 #include "lib/model/receipt.h"
-#include "lib/model/ticket.h"
 
 /*
  * The decisions of the authority: who may do what, and what then happens. No
@@ -254,26 +253,21 @@ enum err core_void(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
 
 /*
+ * A finished unit proves itself again, to a station of its order: a challenge
+ * for the epoch in use, that can be answered once. The answer changes nothing
+ * of the device. ERR_CHALLENGE, ERR_PROOF.
+ */
+enum err core_verify_challenge(struct core_call *call, const char *device_id,
+    uint32_t *epoch, unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
+enum err core_verify(struct core_call *call, const char *device_id,
+    const struct confirm *req, struct device *out) MUST_CHECK;
+
+/*
  * A unit that came back may be burned again, into a new epoch, where its
  * order's policy has it so; reason is demanded. Again: yet another epoch.
  */
 enum err core_device_approve(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
-
-/* ---- tickets: docs/tickets.md ---- */
-/*
- * The identities of one order, for burns without network; the same request
- * gets the same again. The caller frees *out.
- */
-enum err core_ticket_pull(struct core_call *call, const char *order,
-    const struct ticket_request *req, struct ticket *out) MUST_CHECK;
-/*
- * What was burned of it. ERR_OK: outcome says of each whether it is active;
- * an error: nothing is known of those whose outcome is not ERR_OK.
- */
-enum err core_ticket_push(struct core_call *call, const char *ticket,
-    const struct ticket_burn *burns, size_t n, struct ticket_result *out)
-    MUST_CHECK;
 
 /* ---- devices and revocation ---- */
 enum err core_device_get(struct core_call *call, const char *device_id,

@@ -7,6 +7,7 @@
 
 #include "authd/core/core.h"
 #include "authd/core/feed_hub.h"
+#include "authd/core/stamp.h"
 #include "authd/store/store.h"
 #include "lib/crypt/pskid.h"
 #include "lib/crypt/seal.h"
@@ -26,8 +27,6 @@
 #define CORE_ACQUIRE_MS 2000 /* how long for a session */
 #define CORE_KEYS_MAX 64     /* secret keys of one tenant */
 #define CORE_PAGE 500	     /* events read at a time */
-#define NONCE_LIFE 300
-#define CHALLENGE_LIFE 3600
 
 /* ---- keys ---- */
 struct keyring;
@@ -318,6 +317,13 @@ enum err device_key_renew(struct core *c, struct store *st, uint32_t tenant,
 enum err device_proof(struct txn *tx, const struct device *dev,
     const char *what, const struct confirm *req) MUST_CHECK;
 
+/*
+ * The answer of a device to a challenge that holds: of a proof that its order
+ * takes, and right. ERR_PROOF.
+ */
+enum err answer_check(struct txn *tx, const struct order *o,
+    const struct device *dev, const struct confirm *req) MUST_CHECK;
+
 /* The point that a registered key (there) is. */
 void public_point(const struct device_public *pub, struct es256_public *out);
 
@@ -374,9 +380,6 @@ enum err txn_device_event(struct txn *tx, uint64_t dn,
  */
 enum err not_found(struct core_call *call, enum err e, const char *kind,
     const char *name) MUST_CHECK;
-/* One more audit row in tx, of a device, beside that of tx itself. */
-enum err txn_audit_device(struct txn *tx, const char *action, uint64_t dn,
-    const char *note) MUST_CHECK;
 /* The tenant's caller and no other's, still alive. */
 enum err call_check(struct core_call *call) MUST_CHECK;
 /* The session loop below txn_run, without audit, for any tenant. */
@@ -406,29 +409,6 @@ enum err token_issue(struct core_call *call, const struct device_entry *e,
 /* What of the request the device may have; ERR_TARGET, ERR_OAUTH_SCOPE. */
 enum err token_grant(const struct device_entry *e,
     const struct token_request *req, struct token_claims *c) MUST_CHECK;
-enum err nonce_check(const struct core_call *call, const char *nonce,
-    int64_t *exp) MUST_CHECK;
-struct challenge_of {
-	uint32_t tenant;
-	uint64_t dn;
-	uint32_t epoch;
-	uint64_t station;
-	uint64_t release; /* which one of this key: only the newest counts */
-};
-enum err challenge_make(const struct core *c, const struct challenge_of *o,
-    unsigned char out[CHALLENGE_LEN]) MUST_CHECK;
-enum err challenge_check(const struct core *c, const struct challenge_of *o,
-    const unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
-/*
- * time(8) | random(8) | MAC(16): what this authority said, to whom (about),
- * and when, without a row. label keeps the purposes apart.
- */
-enum err stamp_make(const struct key32 *key, const char *label,
-    const void *about, size_t len, int64_t now, unsigned char out[32])
-    MUST_CHECK;
-/* 1 and *at if the stamp is ours. */
-int stamp_check(const struct key32 *key, const char *label, const void *about,
-    size_t len, const unsigned char stamp[32], int64_t *at);
 /* What a token cache keeps of a token. */
 struct seen_token {
 	struct token_claims claims;

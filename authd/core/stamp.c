@@ -1,4 +1,4 @@
-#include "authd/core/tickets.h"
+#include "authd/core/core_internal.h"
 
 #include <string.h>
 
@@ -113,6 +113,7 @@ nonce_check(const struct core_call *call, const char *nonce, int64_t *exp)
 }
 
 #define CHALLENGE_LABEL "fealty challenge v1"
+#define VERIFY_LABEL "fealty verify v1"
 
 static void
 challenge_about(const struct challenge_of *o, unsigned char about[32])
@@ -126,31 +127,6 @@ challenge_about(const struct challenge_of *o, unsigned char about[32])
 	(void)put(p, o->release, 8);
 }
 
-#define TICKET_LABEL "fealty ticket v1"
-
-enum err
-ticket_challenge_make(const struct core *c, const struct challenge_of *o,
-    unsigned char out[CHALLENGE_LEN])
-{
-	unsigned char about[32];
-
-	challenge_about(o, about);
-	return stamp_make(&c->authority.challenge, TICKET_LABEL, about,
-	    sizeof(about), clock_wall_s(c->clock), out);
-}
-
-enum err
-ticket_challenge_check(const struct core *c, const struct challenge_of *o,
-    const unsigned char challenge[CHALLENGE_LEN])
-{
-	unsigned char about[32];
-	int64_t at;
-
-	challenge_about(o, about);
-	return stamp_check(&c->authority.challenge, TICKET_LABEL, about,
-	    sizeof(about), challenge, &at) ? ERR_OK : ERR_CHALLENGE;
-}
-
 enum err
 challenge_make(const struct core *c, const struct challenge_of *o,
     unsigned char out[CHALLENGE_LEN])
@@ -162,17 +138,54 @@ challenge_make(const struct core *c, const struct challenge_of *o,
 	    sizeof(about), clock_wall_s(c->clock), out);
 }
 
-enum err
-challenge_check(const struct core *c, const struct challenge_of *o,
-    const unsigned char challenge[CHALLENGE_LEN])
+static enum err
+check_label(const struct core *c, const char *label,
+    const struct challenge_of *o, const unsigned char challenge[CHALLENGE_LEN],
+    int64_t life, int64_t *exp)
 {
 	unsigned char about[32];
 	int64_t at;
 
 	challenge_about(o, about);
-	if (!stamp_check(&c->authority.challenge, CHALLENGE_LABEL, about,
-		sizeof(about), challenge, &at) ||
-	    !in_time(at, clock_wall_s(c->clock), CHALLENGE_LIFE))
+	if (!stamp_check(&c->authority.challenge, label, about, sizeof(about),
+		challenge, &at) || !in_time(at, clock_wall_s(c->clock), life))
 		return ERR_CHALLENGE;
+	*exp = at + life;
 	return ERR_OK;
+}
+
+enum err
+challenge_check(const struct core *c, const struct challenge_of *o,
+    const unsigned char challenge[CHALLENGE_LEN])
+{
+	int64_t exp;
+
+	return check_label(c, CHALLENGE_LABEL, o, challenge, CHALLENGE_LIFE,
+	    &exp);
+}
+
+enum err
+verify_make(const struct core *c, const struct challenge_of *o,
+    unsigned char out[CHALLENGE_LEN])
+{
+	unsigned char about[32];
+
+	challenge_about(o, about);
+	return stamp_make(&c->authority.challenge, VERIFY_LABEL, about,
+	    sizeof(about), clock_wall_s(c->clock), out);
+}
+
+enum err
+verify_use(const struct core *c, const struct challenge_of *o,
+    const unsigned char challenge[CHALLENGE_LEN])
+{
+	struct mark m = {.tenant = o->tenant, .dn = o->dn};
+	enum err e;
+
+	e = check_label(c, VERIFY_LABEL, o, challenge, VERIFY_LIFE, &m.exp);
+	if (e != ERR_OK)
+		return e;
+	memcpy(m.mark, challenge + HEAD, MARK_LEN);
+	e = store_mark_use(c->pool, &m);
+	return e == ERR_ASSERTION_USED ? ERR_CHALLENGE : e;
 }

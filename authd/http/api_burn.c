@@ -8,6 +8,8 @@ enum err api_reserve(struct req *);
 enum err api_release(struct req *);
 enum err api_confirm(struct req *);
 enum err api_void(struct req *);
+enum err api_verify_challenge(struct req *);
+enum err api_verify(struct req *);
 
 enum err
 api_reserve(struct req *r)
@@ -79,5 +81,37 @@ api_void(struct req *r)
 		e = core_void(&r->call, req_param(r, 0), reason, &dev);
 	if (e == ERR_OK)
 		e = req_json(r, 200, wire_device_json(&dev));
+	return e;
+}
+
+enum err
+api_verify_challenge(struct req *r)
+{
+	unsigned char challenge[CHALLENGE_LEN];
+	uint32_t epoch;
+	enum err e;
+
+	e = core_verify_challenge(&r->call, req_param(r, 0), &epoch,
+	    challenge);
+	if (e == ERR_OK)
+		e = req_json(r, 200, wire_challenge_json(epoch, challenge));
+	return e;
+}
+
+enum err
+api_verify(struct req *r)
+{
+	struct confirm req;
+	struct device dev;
+	enum err e;
+
+	memset(&req, 0, sizeof(req));
+	e = wire_confirm_decode(r->body.p, r->body.len, &req,
+	    &r->call.detail);
+	if (e == ERR_OK)
+		e = core_verify(&r->call, req_param(r, 0), &req, &dev);
+	if (e == ERR_OK)
+		e = req_json(r, 200, wire_device_json(&dev));
+	wipe(&req, sizeof(req));
 	return e;
 }

@@ -53,9 +53,7 @@ api_rotate_challenge(struct req *r)
 	e = core_rotate_challenge(&r->call, r->conn->identity, &epoch,
 	    challenge);
 	if (e == ERR_OK)
-		e = req_json(r, 200, json_pack("{s:I, s:o}", "epoch",
-		    (json_int_t)epoch, "challenge",
-		    jout_octets(challenge, sizeof(challenge))));
+		e = req_json(r, 200, wire_challenge_json(epoch, challenge));
 	return e;
 }
 

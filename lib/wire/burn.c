@@ -56,12 +56,6 @@ read_jwk(struct jin *in, json_t *v, const char *name, char *out, size_t size)
 	out[n] = '\0';
 }
 
-void
-wire_jwk_read(struct jin *in, const char *name, char *out, size_t size)
-{
-	read_jwk(in, jin_any(in, name), name, out, size);
-}
-
 enum err
 wire_release_request_decode(const char *s, size_t len,
     struct release_request *out, struct detail *d)
@@ -267,6 +261,34 @@ wire_confirm_encode(const struct confirm *c, struct buf *out)
 	    "challenge", jout_octets(c->challenge, sizeof(c->challenge)),
 	    "answer", jout_octets(c->answer, answer_len(c->proof)),
 	    "proof", proof_name(c->proof)), out);
+}
+
+json_t *
+wire_challenge_json(uint32_t epoch,
+    const unsigned char challenge[CHALLENGE_LEN])
+{
+	return json_pack("{s:I, s:o}", "epoch", (json_int_t)epoch,
+	    "challenge", jout_octets(challenge, CHALLENGE_LEN));
+}
+
+enum err
+wire_challenge_decode(const char *s, size_t len, uint32_t *epoch,
+    unsigned char challenge[CHALLENGE_LEN], struct detail *d)
+{
+	unsigned char octets[CHALLENGE_LEN];
+	uint32_t ep = 0;
+	struct jin in;
+	enum err e;
+
+	jin_open(&in, s, len, d);
+	read_epoch(&in, &ep);
+	jin_octets(&in, "challenge", octets, sizeof(octets));
+	e = jin_done(&in);
+	if (e == ERR_OK) {
+		*epoch = ep;
+		memcpy(challenge, octets, CHALLENGE_LEN);
+	}
+	return e;
 }
 
 enum err

@@ -42,10 +42,11 @@ tear_down(void **state)
 }
 
 static int
-burn(const char *serial, const char *handle, const char *more)
+station(const char *verb, const char *serial, const char *handle,
+    const char *more)
 {
 	char url[ROOM], cred[ROOM], journal[ROOM], target[3 * ROOM];
-	const char *argv[] = {"build:provision-tool/provision-tool", "burn",
+	const char *argv[] = {"build:provision-tool/provision-tool", verb,
 	    "--order", "chips", "--serial", serial, "--target", target,
 	    "--journal", world_file(&w, "journal", journal), "--url",
 	    world_url(&w, url), "--credential-file",
@@ -55,6 +56,12 @@ burn(const char *serial, const char *handle, const char *more)
 	    "tpm2:%s,record=%s/{device_id}.cbor,auth=%s,handle=%s%s",
 	    place.tcti, place.dir, auth, handle, more);
 	return process_run(argv, NULL, LIMIT, &w.r);
+}
+
+static int
+burn(const char *serial, const char *handle, const char *more)
+{
+	return station("burn", serial, handle, more);
 }
 
 static struct tpm *
@@ -140,6 +147,14 @@ a_device_lives_by_a_key_that_only_its_tpm_has(void **state)
 	/* the same command again finds it done */
 	assert_int_equal(burn("A1", "0x81000001", ""), 0);
 	assert_int_equal(redeem("A1", 0x81000001), 200);
+	/* and proves itself again, which another one's key does not */
+	if (station("verify", "A1", "0x81000001", "") != 0)
+		fail_msg("%s", w.r.err);
+	assert_non_null(strstr(w.r.out, "verified chip-A1 "));
+	assert_non_null(strstr(w.r.out, "active, proof device"));
+	assert_int_equal(burn("A2", "0x81000005", ""), 0);
+	assert_int_equal(station("verify", "A1", "0x81000005", ""), 1);
+	assert_non_null(strstr(w.r.err, "proof_wrong"));
 }
 
 static void

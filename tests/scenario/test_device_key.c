@@ -53,11 +53,12 @@ tear_down(void **state)
 
 /* The unit of serial, whose token has its name, through module. */
 static int
-burn_by(const char *order, const char *serial, const char *module)
+station(const char *verb, const char *order, const char *serial,
+    const char *module)
 {
 	char url[ROOM], cred[ROOM], journal[ROOM], uri[TOKEN_URI];
 	char query[TOKEN_URI];
-	const char *argv[] = {"build:provision-tool/provision-tool", "burn",
+	const char *argv[] = {"build:provision-tool/provision-tool", verb,
 	    "--order", order, "--serial", serial, "--target", uri,
 	    "--journal", world_file(&w, "journal", journal), "--url",
 	    world_url(&w, url), "--credential-file",
@@ -65,6 +66,12 @@ burn_by(const char *order, const char *serial, const char *module)
 
 	token_uri(&tokens, serial, token_query(&tokens, module, query), uri);
 	return process_run(argv, NULL, LIMIT, &w.r);
+}
+
+static int
+burn_by(const char *order, const char *serial, const char *module)
+{
+	return station("burn", order, serial, module);
 }
 
 static void
@@ -213,6 +220,10 @@ a_token_is_one_device(void **state)
 	/* nor for an authority that is told of the same key once more */
 	assert_int_equal(burn_by("own", "F1", SOFTHSM), 0);
 	active_and_device_made("F1");
+	/* its token signs for it again, and no other token does */
+	if (station("verify", "own", "F1", SOFTHSM) != 0)
+		fail_msg("%s", w.r.err);
+	assert_non_null(strstr(w.r.out, "active, proof device-made"));
 }
 
 static void

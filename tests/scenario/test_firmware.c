@@ -65,6 +65,17 @@ burn(const char *serial, const struct board *at, const char *options)
 	return process_run(argv, NULL, 60, &w.r);
 }
 
+static int
+verify(const char *serial, const struct board *at)
+{
+	const char *argv[BURN_ARGS];
+	char target[300], room[3][ROOM];
+
+	burn_argv(serial, target, at, "", room, argv);
+	argv[1] = "verify";
+	return process_run(argv, NULL, 60, &w.r);
+}
+
 static void
 must_burn(const char *serial, const struct board *at, const char *options)
 {
@@ -426,6 +437,9 @@ locked_it_takes_no_other_identity_and_still_proves_its_own(void **state)
 	assert_non_null(strstr(w.r.err, "is locked and is SN0001"));
 	must_burn("SN0001", b, ",lock=yes");
 	token_with_nonce(b);
+	if (verify("SN0001", b) != 0)
+		fail_msg("%s", w.r.err);
+	assert_non_null(strstr(w.r.out, "active, proof device"));
 }
 
 /* Painted, on the board itself; scripts/device-size adds it up. */

@@ -1,0 +1,124 @@
+#include <stddef.h>
+#include <stdio.h>
+
+#include "lib/base/opt.h"
+#include "provision-tool/cmd.h"
+#include "provision-tool/station.h"
+#include "provision-tool/tell.h"
+#include "provision-tool/verify.h"
+
+struct verify_opts {
+	int help, json;
+	const char *serial, *device_id;
+	struct station st;
+};
+
+#define AT(member) offsetof(struct verify_opts, member)
+static const struct opt options[] = {
+    STATION_OPTIONS(verify_opts),
+    {"serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
+     AT(serial), 0, NULL},
+    {"device-id", 0, OPT_STRING, "ID",
+     "of a unit that was burned elsewhere [by the journal]", AT(device_id), 0,
+     NULL},
+    {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
+};
+#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int
+usage(const char *what)
+{
+	(void)fprintf(stderr,
+		      "provision-tool: %s; see provision-tool verify --help\n",
+		      what);
+	return USAGE;
+}
+
+static const char *
+fault_of(const struct verify_opts *o)
+{
+	if (o->serial == NULL)
+		return "missing option --serial";
+	if (o->st.target == NULL)
+		return "missing option --target";
+	if (!name_is_serial(o->serial))
+		return "that is no serial number: scan again";
+	if (o->device_id != NULL && !name_is_device_id(o->device_id))
+		return "that is no device_id";
+	return station_fault(&o->st);
+}
+
+static enum err
+prepare(const struct verify_opts *o, struct burn *b, struct detail *d,
+	const char **step)
+{
+	enum err e;
+
+	*step = "target";
+	if ((e = target_open(o->st.target, &b->target, d)) != ERR_OK)
+		return e;
+	*step = "journal";
+	if (o->device_id == NULL &&
+	    (e = station_journal(&o->st, &b->journal, d)) != ERR_OK)
+		return e;
+	return station_client(&o->st, 0, &b->client, step, d);
+}
+
+static void
+tell(const struct verify_opts *o, const struct burn *b, enum err e)
+{
+	struct told t = {.serial = o->serial, .step = b->step, .e = e,
+			 .detail = &b->detail, .device = &b->device,
+			 .target = target_name(b->target),
+			 .verified = proof_name(target_proof(b->target))};
+
+	if (e != ERR_OK)
+		tell_failure(&t);
+	if (o->json)
+		(void)tell_json(&t);
+	else if (e == ERR_OK)
+		(void)tell_burned(&t);
+}
+
+int
+cmd_verify(int argc, char **argv)
+{
+	struct verify_opts o = {0};
+	struct burn b = {0};
+	struct detail d = {""};
+	const char *step;
+	enum err e;
+	int rest, code;
+
+	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
+	    ERR_OK)
+		return usage(d.text);
+	if (o.help) {
+		(void)printf("usage: provision-tool verify --order ORDER "
+			     "--serial SERIAL --target KIND:WHERE "
+			     "[OPTION]...\n\n");
+		opt_help(options, NOPTIONS);
+		return DONE;
+	}
+	if (rest < argc)
+		return usage("verify takes options only");
+	if (fault_of(&o) != NULL)
+		return usage(fault_of(&o));
+	e = prepare(&o, &b, &d, &step);
+	if (e != ERR_OK) {
+		tell_options(o.serial, step, e, &d);
+		code = e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
+		goto out;
+	}
+	b.order = o.st.order;
+	b.serial = o.serial;
+	e = burn_verify(&b, o.device_id);
+	tell(&o, &b, e);
+	code = e == ERR_REQUEST ? USAGE : tell_exit(e);
+out:
+	client_free(&b.client);
+	journal_close(&b.journal);
+	target_close(&b.target);
+	return code;
+}

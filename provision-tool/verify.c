@@ -1,0 +1,124 @@
+#include "provision-tool/verify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/wire/burn.h"
+#include "provision-tool/burn_record.h"
+
+#define ROUNDS 3
+
+/* Which identity the unit is said to have. */
+static enum err
+find_unit(struct burn *b, const char *device_id)
+{
+	enum err e;
+
+	b->step = "journal";
+	if (device_id != NULL) {
+		(void)snprintf(b->unit.device_id, sizeof(b->unit.device_id),
+			       "%s", device_id);
+	} else if ((e = journal_claim(b->journal, b->serial)) != ERR_OK) {
+		detail_set(&b->detail, "another run is burning this unit");
+		return e;
+	} else {
+		e = journal_last(b->journal, b->serial, &b->unit);
+		if (e == ERR_NOT_FOUND)
+			detail_set(&b->detail, "this journal has no burn of "
+				   "it: give --device-id");
+		if (e != ERR_OK)
+			return e;
+	}
+	if (name_is_device_id(b->unit.device_id) &&
+	    burn_segment_ok(b->unit.device_id))
+		return ERR_OK;
+	detail_set(&b->detail, "its burn has not come to a device_id");
+	return ERR_NOT_FOUND;
+}
+
+static enum err
+get_challenge(struct burn *b)
+{
+	struct buf answer = {.max = BURN_BODY_MAX};
+	char path[BURN_PATH_ROOM];
+	enum err e;
+
+	b->step = "challenge";
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/verify",
+		       b->unit.device_id);
+	e = burn_call(b, "GET", path, NULL, &answer);
+	if (e == ERR_OK && wire_challenge_decode(answer.p, answer.len,
+	    &b->unit.epoch, b->unit.challenge, &b->detail) != ERR_OK)
+		e = ERR_INTERNAL; /* the answer's fault */
+	buf_free(&answer);
+	return e;
+}
+
+static enum err
+send_answer(struct burn *b)
+{
+	struct buf body = {.max = BURN_BODY_MAX};
+	struct buf answer = {.max = BURN_BODY_MAX};
+	struct confirm c;
+	char path[BURN_PATH_ROOM];
+	enum err e;
+
+	b->step = "verify";
+	memset(&c, 0, sizeof(c));
+	c.epoch = b->unit.epoch;
+	c.proof = target_proof(b->target);
+	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
+	memcpy(c.answer, b->answer, sizeof(c.answer));
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/verify",
+		       b->unit.device_id);
+	e = wire_confirm_encode(&c, &body);
+	if (e == ERR_OK)
+		e = burn_call(b, "POST", path, &body, &answer);
+	if (e == ERR_OK)
+		e = burn_take_answer(b, &answer);
+	wipe(&c, sizeof(c));
+	buf_free(&body);
+	buf_free(&answer);
+	return e;
+}
+
+static enum err
+verify_once(struct burn *b)
+{
+	enum err e;
+
+	if ((e = get_challenge(b)) != ERR_OK)
+		return e;
+	b->step = "read-back";
+	if ((e = burn_read_back(b)) != ERR_OK)
+		return e;
+	b->step = "prove";
+	if ((e = burn_prove(b)) != ERR_OK)
+		return e;
+	return send_answer(b);
+}
+
+enum err
+burn_verify(struct burn *b, const char *device_id)
+{
+	enum err e;
+	int i;
+
+	if ((e = find_unit(b, device_id)) != ERR_OK)
+		return e;
+	if (target_can(b->target) == 0) {
+		b->step = "target";
+		detail_set(&b->detail, "it can neither be read back nor "
+			   "answer: give verify= or prove=");
+		return ERR_REQUEST;
+	}
+	/* Whose answer got lost on the way has used its challenge up. */
+	e = ERR_CHALLENGE;
+	for (i = 0; e == ERR_CHALLENGE && i < ROUNDS; i++) {
+		b->detail.text[0] = '\0';
+		e = verify_once(b);
+		secret_free(&b->record);
+		wipe(b->answer, sizeof(b->answer));
+	}
+	return e;
+}
