@@ -1,7 +1,6 @@
 #include "provision-tool/out.h"
 
 #include <sys/stat.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -38,58 +37,11 @@ out_resolve(const char *path, char **out, struct detail *d)
 	return ERR_OK;
 }
 
-/*
- * 1 if name is what an atomic write of base uses until it is done. Its six
- * random characters hold no dot, so that base.cbor.x is none.
- */
-static int
-is_leftover(const char *name, const char *base)
-{
-	static const char random[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789";
-	size_t n = strlen(base);
-
-	if (strncmp(name, base, n) != 0 || name[n] != '.')
-		return 0;
-	name += n + 1;
-	return strlen(name) == 6 && strspn(name, random) == 6;
-}
-
-static enum err
-remove_leftovers(const char *path, struct detail *d)
-{
-	const char *slash = strrchr(path, '/');
-	const struct dirent *ent;
-	char dir[PATH_MAX];
-	enum err e = ERR_OK;
-	DIR *all;
-
-	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1, path);
-	all = opendir(dir);
-	if (all == NULL) {
-		detail_set(d, "folder %s: %s", dir, strerror(errno));
-		return ERR_IO;
-	}
-	while (e == ERR_OK && (ent = readdir(all)) != NULL) {
-		if (is_leftover(ent->d_name, slash + 1) &&
-		    unlinkat(dirfd(all), ent->d_name, 0) != 0) {
-			detail_set(d, "removing %s%s: %s", dir, ent->d_name,
-				   strerror(errno));
-			e = ERR_IO;
-		}
-	}
-	(void)closedir(all);
-	return e;
-}
-
 enum err
 out_write(const char *path, const void *p, size_t len, struct detail *d)
 {
-	enum err e;
+	enum err e = file_write_draft(path, 0600, p, len);
 
-	if ((e = remove_leftovers(path, d)) != ERR_OK)
-		return e;
-	e = file_write_atomic(path, 0600, p, len);
 	if (e != ERR_OK)
 		detail_set(d, "writing %s: %s", path, strerror(errno));
 	return e;

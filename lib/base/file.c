@@ -164,21 +164,42 @@ sync_dir_of(const char *path)
 	return dir_sync(dir);
 }
 
-/* A finished, synced file beside path; its name in tmp. */
+/* Open beside path, nobody else's; its name in tmp. */
 static enum err
-write_beside(const char *path, mode_t mode, const void *p, size_t len,
-	     char tmp[PATH_MAX])
+open_beside(const char *path, char tmp[PATH_MAX], int *fd)
 {
-	enum err e;
-	int fd, n;
+	int n = snprintf(tmp, PATH_MAX, "%s.XXXXXX", path);
 
-	n = snprintf(tmp, PATH_MAX, "%s.XXXXXX", path);
 	if (n < 0 || n >= PATH_MAX)
 		return ERR_IO;
-	fd = mkostemp(tmp, O_CLOEXEC); /* 0600 until its content is whole */
-	if (fd < 0)
-		return err_of_errno();
-	e = write_all(fd, p, len);
+	*fd = mkostemp(tmp, O_CLOEXEC); /* 0600 until its content is whole */
+	return *fd < 0 ? err_of_errno() : ERR_OK;
+}
+
+/*
+ * So, by a name that is ever the same. What is there by that name is of a
+ * writer that was killed; one that is at it finds its file gone, and fails.
+ */
+static enum err
+open_draft(const char *path, char tmp[PATH_MAX], int *fd)
+{
+	static const int how = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	int n = snprintf(tmp, PATH_MAX, "%s" FILE_DRAFT, path);
+
+	if (n < 0 || n >= PATH_MAX)
+		return ERR_IO;
+	*fd = open(tmp, how, 0600);
+	if (*fd < 0 && errno == EEXIST && unlink(tmp) == 0)
+		*fd = open(tmp, how, 0600);
+	return *fd < 0 ? err_of_errno() : ERR_OK;
+}
+
+/* The file at tmp made whole and synced, or gone. Closes fd. */
+static enum err
+fill(int fd, const char *tmp, mode_t mode, const void *p, size_t len)
+{
+	enum err e = write_all(fd, p, len);
+
 	if (e == ERR_OK && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
 		e = ERR_IO;
 	if (close(fd) != 0 && e == ERR_OK)
@@ -188,15 +209,9 @@ write_beside(const char *path, mode_t mode, const void *p, size_t len,
 	return e;
 }
 
-enum err
-file_write_atomic(const char *path, mode_t mode, const void *p, size_t len)
+static enum err
+put_in_place(const char *tmp, const char *path)
 {
-	char tmp[PATH_MAX];
-	enum err e;
-
-	e = write_beside(path, mode, p, len, tmp);
-	if (e != ERR_OK)
-		return e;
 	if (rename(tmp, path) != 0) {
 		(void)unlink(tmp);
 		return ERR_IO;
@@ -205,12 +220,38 @@ file_write_atomic(const char *path, mode_t mode, const void *p, size_t len)
 }
 
 enum err
+file_write_atomic(const char *path, mode_t mode, const void *p, size_t len)
+{
+	char tmp[PATH_MAX];
+	enum err e;
+	int fd;
+
+	if ((e = open_beside(path, tmp, &fd)) == ERR_OK)
+		e = fill(fd, tmp, mode, p, len);
+	return e == ERR_OK ? put_in_place(tmp, path) : e;
+}
+
+enum err
+file_write_draft(const char *path, mode_t mode, const void *p, size_t len)
+{
+	char tmp[PATH_MAX];
+	enum err e;
+	int fd;
+
+	if ((e = open_draft(path, tmp, &fd)) == ERR_OK)
+		e = fill(fd, tmp, mode, p, len);
+	return e == ERR_OK ? put_in_place(tmp, path) : e;
+}
+
+enum err
 file_create_atomic(const char *path, mode_t mode, const void *p, size_t len)
 {
 	char tmp[PATH_MAX];
 	enum err e;
+	int fd;
 
-	e = write_beside(path, mode, p, len, tmp);
+	if ((e = open_beside(path, tmp, &fd)) == ERR_OK)
+		e = fill(fd, tmp, mode, p, len);
 	if (e != ERR_OK)
 		return e;
 	if (link(tmp, path) != 0)

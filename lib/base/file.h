@@ -24,7 +24,15 @@ enum err file_read_secret(const char *path, size_t max,
  */
 enum err file_write_atomic(const char *path, mode_t mode, const void *p,
     size_t len) MUST_CHECK;
-/* Like it, but ERR_EXISTS when path exists already (link, not rename). */
+/*
+ * Like it, for what must not lie about: the temporary file has one name, so
+ * that whatever a writer that was killed has left goes with the next one.
+ * For one writer of a path at a time: of two, the first gets ERR_IO.
+ */
+#define FILE_DRAFT ".fealty-new"
+enum err file_write_draft(const char *path, mode_t mode, const void *p,
+    size_t len) MUST_CHECK;
+/* Like the first, but ERR_EXISTS when path exists already (link, not rename). */
 enum err file_create_atomic(const char *path, mode_t mode, const void *p,
     size_t len) MUST_CHECK;
 /* Puts the folder's entries on the disk; ERR_IO with errno. */

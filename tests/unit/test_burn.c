@@ -662,21 +662,29 @@ targets_that_cannot_be_used_are_refused_with_a_reason(void **state)
 	}
 }
 
-/* A folder of files: one's leftovers are looked for among the others. */
+/* A device with a name like it, and what operators put beside a record. */
 static void
-record_of_a_device_with_a_lookalike_name_survives(void **state)
+only_what_a_killed_write_left_is_removed(void **state)
 {
+	static const char *const others[] = {".b.cbor", ".backup", ".sha256",
+					     ".aB3xYz"};
 	struct place *p = *state;
-	char other[160], leftover[160];
+	char path[160];
+	size_t i;
 
-	(void)snprintf(other, sizeof(other), "%s/sn:1.cbor.b.cbor", p->dir);
-	(void)snprintf(leftover, sizeof(leftover), "%s/sn:1.cbor.aB3xYz",
-		       p->dir);
-	assert_int_equal(file_write_atomic(other, 0600, "x", 1), ERR_OK);
-	assert_int_equal(file_write_atomic(leftover, 0600, "x", 1), ERR_OK);
+	for (i = 0; i <= COUNT(others); i++) {
+		(void)snprintf(path, sizeof(path), "%s/sn:1.cbor%s", p->dir,
+			       i < COUNT(others) ? others[i] : FILE_DRAFT);
+		assert_int_equal(file_write_atomic(path, 0600, "x", 1),
+				 ERR_OK);
+	}
 	assert_int_equal(burn(p), ERR_OK);
-	assert_int_equal(access(other, F_OK), 0);
-	assert_int_not_equal(access(leftover, F_OK), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	for (i = 0; i < COUNT(others); i++) {
+		(void)snprintf(path, sizeof(path), "%s/sn:1.cbor%s", p->dir,
+			       others[i]);
+		assert_int_equal(access(path, F_OK), 0);
+	}
 }
 
 /*
@@ -818,7 +826,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 	    CASE(unit_that_cannot_be_read_back_is_burned_once),
 	    CASE(device_that_answers_itself_is_recorded_so_a_wrong_one_not),
-	    CASE(record_of_a_device_with_a_lookalike_name_survives),
+	    CASE(only_what_a_killed_write_left_is_removed),
 	    CASE(unit_burned_into_another_target_since_is_no_second_identity),
 	    CASE(record_of_a_void_identity_does_not_pass_for_its_successor),
 	    CASE(two_runs_do_not_burn_one_unit_at_a_time),
