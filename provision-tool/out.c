@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/file.h"
+#include "lib/wire/record.h"
 
 enum err
 out_resolve(const char *path, char **out, struct detail *d)
@@ -84,5 +85,44 @@ out_read(const char *path, size_t max, struct buf *out, struct detail *d)
 		detail_set(d, "%s is larger than what was written", path);
 	else if (e != ERR_OK)
 		detail_set(d, "%s cannot be read", path);
+	return e;
+}
+
+/* ERR_RECORD: it is nobody's. */
+static enum err
+check_owner(const char *path, const char *device_id,
+	    const struct secret *octets, struct detail *d)
+{
+	struct record r;
+	enum err e;
+
+	memset(&r, 0, sizeof(r));
+	e = record_decode(octets->p, octets->len, &r, NULL);
+	if (e == ERR_OK && strcmp(r.device_id, device_id) != 0) {
+		detail_set(d, "%.90s holds the identity of %s: move it away, "
+			      "write {device_id} in OUT, or say replace=yes",
+			   path, r.device_id);
+		e = ERR_EXISTS;
+	}
+	record_wipe(&r);
+	return e;
+}
+
+enum err
+out_spare(const char *path, const char *device_id, out_take *take,
+	  const void *t, struct detail *d)
+{
+	struct secret octets = {0};
+	struct detail why = {""};
+	enum err e;
+
+	e = take(t, path, &octets, &why);
+	if (e == ERR_OK)
+		e = check_owner(path, device_id, &octets, d);
+	secret_free(&octets);
+	if (e == ERR_NOT_FOUND || e == ERR_RECORD)
+		return ERR_OK;
+	if (e != ERR_OK)
+		detail_set(d, "%s", why.text);
 	return e;
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lib/base/parse.h"
-#include "lib/wire/record.h"
 #include "provision-tool/out.h"
 #include "provision-tool/slot.h"
 #include "provision-tool/spec.h"
@@ -210,9 +209,23 @@ load_out(const struct slot *t, const char *path, struct image **img,
 	enum err e;
 
 	e = out_read(path, IMAGE_MAX, &text, d);
-	if (e == ERR_OK && image_parse(t->kind, &text, img, d) != ERR_OK)
-		e = ERR_RECORD;
+	if (e == ERR_OK && (e = image_parse(t->kind, &text, img, d)) != ERR_OK)
+		e = e == ERR_NOMEM ? e : ERR_RECORD;
 	buf_free(&text);
+	return e;
+}
+
+static enum err
+take_record(const void *state, const char *path, struct secret *record,
+	    struct detail *d)
+{
+	const struct slot *t = state;
+	struct image *img = NULL;
+	enum err e;
+
+	if ((e = load_out(t, path, &img, d)) == ERR_OK)
+		e = slot_take(t, img, record, d);
+	image_free(&img);
 	return e;
 }
 
@@ -225,32 +238,13 @@ check_out(const struct slot *t, const char *path, const char *device_id,
 	  struct detail *d)
 {
 	struct stat in, out;
-	struct image *img = NULL;
-	struct secret octets = {0};
-	struct record r;
-	enum err e = ERR_OK;
 
-	if (stat(path, &out) != 0)
-		return ERR_OK;
-	if (stat(t->in, &in) == 0 && in.st_dev == out.st_dev &&
-	    in.st_ino == out.st_ino)
+	if (stat(path, &out) == 0 && stat(t->in, &in) == 0 &&
+	    in.st_dev == out.st_dev && in.st_ino == out.st_ino)
 		return wrong(d, "OUT is IN: name another file");
 	if (t->replace || strstr(t->out, "{device_id}") != NULL)
 		return ERR_OK;
-	memset(&r, 0, sizeof(r));
-	if (load_out(t, path, &img, NULL) == ERR_OK &&
-	    slot_take(t, img, &octets, NULL) == ERR_OK &&
-	    record_decode(octets.p, octets.len, &r, NULL) == ERR_OK &&
-	    strcmp(r.device_id, device_id) != 0) {
-		detail_set(d, "%.90s holds the identity of %s: move it away, "
-			      "write {device_id} in OUT, or say replace=yes",
-			   path, r.device_id);
-		e = ERR_EXISTS;
-	}
-	record_wipe(&r);
-	secret_free(&octets);
-	image_free(&img);
-	return e;
+	return out_spare(path, device_id, take_record, t, d);
 }
 
 static enum err

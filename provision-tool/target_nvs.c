@@ -162,33 +162,29 @@ nvs_name(const void *state)
 	return t->name;
 }
 
+static enum err
+take_record(const void *state, const char *path, struct secret *record,
+	    struct detail *d)
+{
+	const struct partition *t = state;
+	struct buf file = {.max = NVS_SIZE_MAX};
+	enum err e;
+
+	if ((e = out_read(path, NVS_SIZE_MAX, &file, d)) == ERR_OK)
+		e = nvs_read_blob(file.p, file.len, t->space, t->key, record,
+				  d);
+	buf_free(&file);
+	return e;
+}
+
 /* One OUT for all units must not lose the only copy of the unit before. */
 static enum err
 check_out(const struct partition *t, const char *path, const char *device_id,
 	  struct detail *d)
 {
-	struct buf file = {.max = NVS_SIZE_MAX};
-	struct secret octets = {0};
-	struct record r;
-	enum err e = ERR_OK;
-
 	if (t->replace || strstr(t->out, "{device_id}") != NULL)
 		return ERR_OK;
-	memset(&r, 0, sizeof(r));
-	if (out_read(path, NVS_SIZE_MAX, &file, NULL) == ERR_OK &&
-	    nvs_read_blob(file.p, file.len, t->space, t->key, &octets, NULL) ==
-		ERR_OK &&
-	    record_decode(octets.p, octets.len, &r, NULL) == ERR_OK &&
-	    strcmp(r.device_id, device_id) != 0) {
-		detail_set(d, "%.90s holds the identity of %s: move it away, "
-			      "write {device_id} in OUT, or say replace=yes",
-			   path, r.device_id);
-		e = ERR_EXISTS;
-	}
-	record_wipe(&r);
-	secret_free(&octets);
-	buf_free(&file);
-	return e;
+	return out_spare(path, device_id, take_record, t, d);
 }
 
 static enum err

@@ -32,7 +32,7 @@ enum err file_write_atomic(const char *path, mode_t mode, const void *p,
 #define FILE_DRAFT ".fealty-new"
 enum err file_write_draft(const char *path, mode_t mode, const void *p,
     size_t len) MUST_CHECK;
-/* Like the first, but ERR_EXISTS when path exists already (link, not rename). */
+/* As file_write_atomic, but ERR_EXISTS when path is there (by a link). */
 enum err file_create_atomic(const char *path, mode_t mode, const void *p,
     size_t len) MUST_CHECK;
 /* Puts the folder's entries on the disk; ERR_IO with errno. */

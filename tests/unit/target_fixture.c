@@ -1,5 +1,6 @@
 #include "tests/unit/target_fixture.h"
 
+#include <sys/stat.h>
 #include <dirent.h>
 #include <errno.h>
 #include <unistd.h>
@@ -231,6 +232,37 @@ target_round(struct target_place *p, const char *text)
 		fail_msg("%s: %s", target_name(t), d.text);
 	assert_holds(t, &p->one);
 	target_close(&t);
+}
+
+void
+target_not_lost(struct target_place *p, const char *text, const char *name)
+{
+	struct buf before = {.max = 1 << 20}, after = {.max = 1 << 20};
+	struct target *t;
+	struct detail d = {""};
+	char path[256], replace[512];
+
+	target_round(p, text);
+	target_round(p, text);
+	file_at(p, name, path);
+	target_get(p, name, &before);
+	t = target_at(p, text);
+	assert_int_equal(target_write(t, TWO, &p->two, &d), ERR_EXISTS);
+	assert_non_null(strstr(d.text, ONE));
+	d.text[0] = '\0';
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(target_write(t, TWO, &p->two, &d), ERR_CONFIG);
+	assert_non_null(strstr(d.text, "chmod 600"));
+	target_close(&t);
+	target_get(p, name, &after);
+	assert_int_equal(after.len, before.len);
+	assert_memory_equal(after.p, before.p, before.len);
+	(void)snprintf(replace, sizeof(replace), "%s,replace=yes", text);
+	t = target_at(p, replace);
+	assert_int_equal(target_write(t, TWO, &p->two, NULL), ERR_OK);
+	target_close(&t);
+	buf_free(&before);
+	buf_free(&after);
 }
 
 void

@@ -36,6 +36,12 @@ void target_get(const struct target_place *p, const char *name,
 		struct buf *out);
 /* What target_open says about a spec that it must refuse. */
 void target_refused(struct target_place *p, const char *text, const char *why);
+/*
+ * Two units, one OUT: with ONE in it the write of TWO is refused, also where
+ * what is there cannot be looked at. text without replace=.
+ */
+void target_not_lost(struct target_place *p, const char *text,
+		     const char *name);
 /* Writes and reads back ONE. */
 void target_round(struct target_place *p, const char *text);
 /*

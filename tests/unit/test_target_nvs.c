@@ -188,17 +188,8 @@ static void
 partition_of_another_unit_is_not_lost_unasked(void **state)
 {
 	struct target_place *p = *state;
-	struct target *t;
-	struct detail d = {""};
 
-	target_round(p, SPEC);
-	t = target_at(p, SPEC);
-	assert_int_equal(target_write(t, TWO, &p->two, &d), ERR_EXISTS);
-	assert_non_null(strstr(d.text, ONE));
-	target_close(&t);
-	t = target_at(p, SPEC ",replace=yes");
-	assert_int_equal(target_write(t, TWO, &p->two, NULL), ERR_OK);
-	target_close(&t);
+	target_not_lost(p, SPEC, "out.bin");
 }
 
 static void
