@@ -11,6 +11,7 @@
 #include "lib/model/caller.h"
 #include "lib/model/exchange.h"
 #include "lib/model/receipt.h"
+#include "lib/model/ticket.h"
 
 /*
  * The decisions of the authority: who may do what, and what then happens. No
@@ -268,6 +269,21 @@ enum err core_verify(struct core_call *call, const char *device_id,
  */
 enum err core_device_approve(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
+
+/* ---- tickets: docs/tickets.md ---- */
+/*
+ * The identities of one order, for burns without network; the same request
+ * gets the same again. The caller frees *out.
+ */
+enum err core_ticket_pull(struct core_call *call, const char *order,
+    const struct ticket_request *req, struct ticket *out) MUST_CHECK;
+/*
+ * What was burned of it. ERR_OK: outcome says of each whether it is active;
+ * an error: nothing is known of those whose outcome is not ERR_OK.
+ */
+enum err core_ticket_push(struct core_call *call, const char *ticket,
+    const struct ticket_burn *burns, size_t n, struct ticket_result *out)
+    MUST_CHECK;
 
 /* ---- devices and revocation ---- */
 enum err core_device_get(struct core_call *call, const char *device_id,

@@ -380,6 +380,9 @@ enum err txn_device_event(struct txn *tx, uint64_t dn,
  */
 enum err not_found(struct core_call *call, enum err e, const char *kind,
     const char *name) MUST_CHECK;
+/* One more audit row in tx, of a device, beside that of tx itself. */
+enum err txn_audit_device(struct txn *tx, const char *action, uint64_t dn,
+    const char *note) MUST_CHECK;
 /* The tenant's caller and no other's, still alive. */
 enum err call_check(struct core_call *call) MUST_CHECK;
 /* The session loop below txn_run, without audit, for any tenant. */

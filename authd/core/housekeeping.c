@@ -1,4 +1,4 @@
-#include "authd/core/core_internal.h"
+#include "authd/core/tickets.h"
 
 #include <time.h>
 
@@ -8,10 +8,12 @@
  * Marks of assertions that have expired go in batches, each its own short
  * transaction, until none is left: faster than they can be made. A thread
  * and a session of its own, so that neither the follower nor a request ever
- * waits for it. The floors of the feeds move here too.
+ * waits for it. The floors of the feeds move here too,
+ * and tickets expire.
  */
 #define EVERY_MS 5000
 #define BATCH_ROWS 5000
+#define BATCH_TICKETS 20
 #define BATCH_PAUSE_MS 5 /* the database has others to serve */
 #define MARGIN 300 /* seconds; clocks of several authds differ */
 #define FLOOR_AGE (TOKEN_LIFE_MAX + 60) /* seconds */
@@ -87,6 +89,9 @@ expire_all(struct core *c, struct store *st)
 			stop = expire_tenant(c, st, t->number, &e);
 			if (e == ERR_OK && !stop)
 				e = advance_floor(st, t->number);
+			if (e == ERR_OK && !stop)
+				e = tickets_sweep(c, st, t->number,
+				    BATCH_TICKETS);
 		}
 	}
 	return e;

@@ -1,4 +1,4 @@
-#include "authd/core/core_internal.h"
+#include "authd/core/tickets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,7 @@ struct releasing {
 	const struct release_request *req;
 	struct release *out; /* a draft until committed */
 	struct buf jwe;
-	uint64_t count; /* of the releases of this epoch, with this one */
-	int moved; /* to another device's key, or between device and station */
+	struct key_release key;
 };
 
 /* A unit that came back: the new epoch's key, too, to one station only. */
@@ -50,6 +49,11 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 	if (epoch != dev->epoch) {
 		detail_set(&tx->call->detail, "epoch: %u is the one to burn",
 		    dev->epoch);
+		return ERR_WRONG_STATE;
+	}
+	if (dev->serial[0] == TICKET_SERIAL) {
+		detail_set(&tx->call->detail, "device %s is in a ticket: burn "
+		    "it with the ticket", dev->device_id);
 		return ERR_WRONG_STATE;
 	}
 	/* A unit under way may be finished; no new one is begun. */
@@ -116,7 +120,7 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
 		e = store_device_public_get(tx->st, dev->dn, &old);
 	if (e != ERR_OK)
 		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
-	r->moved = pub.there != old.there ||
+	r->key.moved = pub.there != old.there ||
 	    memcmp(pub.xy, old.xy, sizeof(pub.xy)) != 0;
 	e = store_device_public_set(tx->st, dev->dn, &pub);
 	if (e == ERR_EXISTS)
@@ -130,20 +134,20 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
  * has alone must not have been a station's before.
  */
 static enum err
-key_for(struct txn *tx, const struct releasing *r, const struct device *dev,
+key_for(struct txn *tx, const struct key_release *r,
     struct device_key_row *row, const struct model_row *model,
     struct key32 *k)
 {
 	struct core *c = tx->call->core;
 
 	if (r->moved && row->released > 0)
-		return device_key_renew(c, tx->st, dev->tenant, row, k);
-	return device_root(c, tx->st, tx->call->tenant->name, dev, row,
+		return device_key_renew(c, tx->st, r->dev->tenant, row, k);
+	return device_root(c, tx->st, tx->call->tenant->name, r->dev, row,
 	    model, k);
 }
 
-static enum err
-seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
+enum err
+key_release(struct txn *tx, struct key_release *r, struct buf *jwe)
 {
 	struct device_key_row *row;
 	struct model_row *model;
@@ -153,20 +157,19 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 	row = calloc(1, sizeof(*row));
 	model = calloc(1, sizeof(*model));
 	e = row == NULL || model == NULL ? ERR_NOMEM :
-	    store_device_key_get(tx->st, dev->dn, r->req->epoch, row);
+	    store_device_key_get(tx->st, r->dev->dn, r->epoch, row);
 	if (e == ERR_OK)
 		r->count = row->released + 1;
 	if (e == ERR_OK && row->data_key == 0)
-		e = store_model_get(tx->st, dev->model, model);
+		e = store_model_get(tx->st, r->dev->model, model);
 	if (e == ERR_NOT_FOUND)
 		e = ERR_INTERNAL;
 	if (e == ERR_OK)
-		e = key_for(tx, r, dev, row, model, &k);
+		e = key_for(tx, r, row, model, &k);
 	if (e == ERR_OK) {
-		buf_reset(&r->jwe);
-		e = release_key_seal(r->req->device_key[0] != '\0' ?
-		    r->req->device_key : r->req->station_key, dev->device_id,
-		    r->req->epoch, &k, &r->jwe);
+		buf_reset(jwe);
+		e = release_key_seal(r->jwk, r->dev->device_id, r->epoch, &k,
+		    jwe);
 	}
 	key32_wipe(&k);
 	if (e == ERR_REQUEST)
@@ -174,7 +177,8 @@ seal_key(struct txn *tx, struct releasing *r, const struct device *dev)
 		    "key as JWK");
 	free(row);
 	free(model);
-	return e;
+	return e == ERR_OK ? store_device_key_released(tx->st, r->dev->dn,
+	    r->epoch) : e;
 }
 
 static enum err
@@ -183,7 +187,7 @@ fill_release(struct txn *tx, struct releasing *r, const struct order *o)
 	struct release *out = r->out;
 	struct device *dev = &out->device;
 	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    r->req->epoch, tx->call->caller->number, r->count};
+	    r->req->epoch, tx->call->caller->number, r->key.count};
 	enum err e;
 
 	if (r->jwe.len >= sizeof(out->key))
@@ -220,10 +224,7 @@ release_txn(struct txn *tx)
 	if (e == ERR_OK)
 		e = register_key(tx, &o, dev, r);
 	if (e == ERR_OK)
-		e = seal_key(tx, r, dev);
-	if (e == ERR_OK)
-		e = store_device_key_released(tx->st, dev->dn,
-		    r->req->epoch);
+		e = key_release(tx, &r->key, &r->jwe);
 	if (e == ERR_OK && dev->state == DEV_RESERVED) {
 		dev->state = DEV_BURNING;
 		e = store_device_update(tx->st, dev);
@@ -252,7 +253,9 @@ core_release(struct core_call *call, const char *device_id,
     const struct release_request *req, struct release *out)
 {
 	struct releasing r = {.device_id = device_id, .req = req,
-	    .jwe = {.max = 1024}};
+	    .jwe = {.max = 1024}, .key = {.epoch = req->epoch,
+	    .jwk = req->device_key[0] != '\0' ? req->device_key :
+	    req->station_key}};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
 	    .action = "device.release", .object_kind = "device", .arg = &r};
 	enum err e;
@@ -271,6 +274,7 @@ core_release(struct core_call *call, const char *device_id,
 	r.out = calloc(1, sizeof(*r.out));
 	if (r.out == NULL)
 		return ERR_NOMEM;
+	r.key.dev = &r.out->device;
 	e = not_found(call, txn_run(&tx, release_txn), "device",
 	    device_id);
 	if (e == ERR_OK)

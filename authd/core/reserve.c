@@ -1,4 +1,4 @@
-#include "authd/core/core_internal.h"
+#include "authd/core/tickets.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,19 +89,20 @@ overtaken(struct txn *tx, const struct order *o, const char *serial)
 {
 	struct device other;
 
-	return store_device_by_serial(tx->st, o->name, serial, &other) ==
-	    ERR_OK;
+	return serial != NULL && store_device_by_serial(tx->st, o->name,
+	    serial, &other) == ERR_OK;
 }
 
-static enum err
-take_place(struct txn *tx, const struct order *o, struct reserving *r)
+enum err
+order_enrol(struct txn *tx, const struct order *o, const char *serial,
+    struct device *dev)
 {
-	struct device *dev = &r->device, other;
+	struct device other;
 	uint32_t place;
 	enum err e;
 
 	e = store_order_take(tx->st, o->name, &place);
-	if (e == ERR_ORDER_FULL && overtaken(tx, o, r->serial))
+	if (e == ERR_ORDER_FULL && overtaken(tx, o, serial))
 		return ERR_CONFLICT;
 	if (e != ERR_OK)
 		return e;
@@ -110,15 +111,19 @@ take_place(struct txn *tx, const struct order *o, struct reserving *r)
 	dev->state = DEV_RESERVED;
 	memcpy(dev->order, o->name, sizeof(dev->order));
 	memcpy(dev->model, o->model, sizeof(dev->model));
-	(void)snprintf(dev->serial, sizeof(dev->serial), "%s", r->serial);
-	e = order_device_id(o, r->serial, place, dev->device_id);
+	if (serial != NULL)
+		(void)snprintf(dev->serial, sizeof(dev->serial), "%s", serial);
+	else
+		(void)snprintf(dev->serial, sizeof(dev->serial), "%c%u",
+		    TICKET_SERIAL, place);
+	e = order_device_id(o, dev->serial, place, dev->device_id);
 	if (e != ERR_OK) {
 		detail_set(&tx->call->detail, "serial %s makes no device_id "
-		    "of this order's template", r->serial);
+		    "of this order's template", dev->serial);
 		return e;
 	}
 	e = store_device_by_id(tx->st, dev->device_id, &other);
-	if (e == ERR_OK && overtaken(tx, o, r->serial))
+	if (e == ERR_OK && overtaken(tx, o, serial))
 		return ERR_CONFLICT;
 	if (e == ERR_OK) {
 		detail_set(&tx->call->detail, "device_id %s is taken by "
@@ -147,7 +152,7 @@ reserve_txn(struct txn *tx)
 		e = again(tx, &r->device);
 	} else if (e == ERR_NOT_FOUND) {
 		r->created = 1;
-		e = take_place(tx, &o, r);
+		e = order_enrol(tx, &o, r->serial, &r->device);
 	}
 	if (e == ERR_OK)
 		(void)snprintf(tx->note, sizeof(tx->note),

@@ -1,4 +1,4 @@
-#include "authd/core/core_internal.h"
+#include "authd/core/tickets.h"
 
 #include <string.h>
 
@@ -125,6 +125,31 @@ challenge_about(const struct challenge_of *o, unsigned char about[32])
 	p = put(p, o->epoch, 4);
 	p = put(p, o->station, 8);
 	(void)put(p, o->release, 8);
+}
+
+#define TICKET_LABEL "fealty ticket v1"
+
+enum err
+ticket_challenge_make(const struct core *c, const struct challenge_of *o,
+    unsigned char out[CHALLENGE_LEN])
+{
+	unsigned char about[32];
+
+	challenge_about(o, about);
+	return stamp_make(&c->authority.challenge, TICKET_LABEL, about,
+	    sizeof(about), clock_wall_s(c->clock), out);
+}
+
+enum err
+ticket_challenge_check(const struct core *c, const struct challenge_of *o,
+    const unsigned char challenge[CHALLENGE_LEN])
+{
+	unsigned char about[32];
+	int64_t at;
+
+	challenge_about(o, about);
+	return stamp_check(&c->authority.challenge, TICKET_LABEL, about,
+	    sizeof(about), challenge, &at) ? ERR_OK : ERR_CHALLENGE;
 }
 
 enum err

@@ -104,6 +104,19 @@ audit_append(struct store *st, const struct txn *tx, enum err outcome)
 	return store_audit_append(st, &a);
 }
 
+enum err
+txn_audit_device(struct txn *tx, const char *action, uint64_t dn,
+    const char *note)
+{
+	struct txn row = {.call = tx->call, .action = action,
+	    .object_kind = "device"};
+
+	(void)snprintf(row.object, sizeof(row.object), "%llu",
+	    (unsigned long long)dn);
+	(void)snprintf(row.note, sizeof(row.note), "%s", note);
+	return audit_append(tx->st, &row, ERR_OK);
+}
+
 struct audited {
 	struct txn *tx;
 	enum err (*fn)(struct txn *);

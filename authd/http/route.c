@@ -145,6 +145,7 @@ static const struct {
     {"{number}", is_number},
     {"{position}", is_position},
     {"{tenant}", name_is_tenant},
+    {"{ticket}", name_is_ticket},
 };
 
 static int

@@ -45,6 +45,9 @@ X(POST, "/v1/devices/{device_id}/confirm", ROLE_STATION, API, KB(4), AUTHN, 0, a
 X(POST, "/v1/devices/{device_id}/void", ROLE_STATION | ROLE_ADMIN, API, KB(4), AUTHN, 0, api_void) \
 X(GET, "/v1/devices/{device_id}/verify", ROLE_STATION, API, 0, AUTHN, 0, api_verify_challenge) \
 X(POST, "/v1/devices/{device_id}/verify", ROLE_STATION, API, KB(4), AUTHN, 0, api_verify) \
+/* tickets: burns without network */ \
+X(POST, "/v1/orders/{order}/tickets", ROLE_STATION, API, KB(4), AUTHN, 0, api_ticket_pull) \
+X(POST, "/v1/tickets/{ticket}/push", ROLE_STATION, API, KB(64), AUTHN, 0, api_ticket_push) \
 /* devices */ \
 X(GET, "/v1/devices", R_LOOK, API, 0, AUTHN, 0, api_device_list) \
 X(GET, "/v1/devices/{device_id}", R_LOOK | ROLE_STATION, API, 0, AUTHN, 0, api_device_get) \

@@ -11,6 +11,7 @@
 #include "lib/model/event.h"
 #include "lib/model/order.h"
 #include "lib/model/receipt.h"
+#include "lib/model/ticket.h"
 
 /*
  * The store: every fact that outlives a process. Synchronous, straight-line.
@@ -322,6 +323,49 @@ enum err store_device_key_released(struct store *st, uint64_t dn,
  */
 enum err store_device_key_prune(struct store *st, uint64_t dn,
     uint32_t below) MUST_CHECK;
+
+/* ---- tickets ---- */
+struct ticket_row {
+	ticket_id_t id;
+	name_t order;
+	uint64_t station; /* number of the caller that pulled it */
+	struct device_public key; /* of the station's key pair */
+	uint32_t count;
+	int64_t expires_at;
+	int swept; /* its unused identities are void */
+};
+/* ERR_EXISTS for the id. */
+enum err store_ticket_insert(struct store *st, const struct ticket_row *t)
+    MUST_CHECK;
+/* In a write transaction the row is locked, and so all of the ticket. */
+enum err store_ticket_get(struct store *st, const char *id,
+    struct ticket_row *out) MUST_CHECK;
+enum err store_ticket_sweep(struct store *st, const char *id) MUST_CHECK;
+/* One that has expired by now and is not swept. ERR_NOT_FOUND. */
+enum err store_ticket_expired(struct store *st, int64_t now,
+    struct ticket_row *out) MUST_CHECK;
+
+struct ticket_unit_row {
+	ticket_id_t ticket;
+	uint64_t dn;
+	int burned; /* its first burn has been pushed, with this nonce */
+	unsigned char nonce[TICKET_NONCE_LEN];
+	int twice; /* and another one with another nonce */
+};
+enum err store_ticket_unit_add(struct store *st, const char *ticket,
+    uint64_t dn) MUST_CHECK; /* ERR_EXISTS */
+enum err store_ticket_unit_get(struct store *st, const char *ticket,
+    uint64_t dn, struct ticket_unit_row *out) MUST_CHECK;
+/* By number; at most max. */
+enum err store_ticket_unit_list(struct store *st, const char *ticket,
+    struct ticket_unit_row *rows, size_t max, size_t *n) MUST_CHECK;
+enum err store_ticket_unit_update(struct store *st,
+    const struct ticket_unit_row *u) MUST_CHECK;
+/* The unit a device of a ticket has become. ERR_EXISTS within its order. */
+enum err store_device_set_serial(struct store *st, uint64_t dn,
+    const char *serial) MUST_CHECK;
+/* Destroys the keys of a device that is void. ERR_WRONG_STATE if not. */
+enum err store_device_key_destroy(struct store *st, uint64_t dn) MUST_CHECK;
 
 /*
  * All that authenticating a device needs, in one snapshot and, from

@@ -36,6 +36,9 @@ X(WRONG_STATE, 409, "wrong_state", "the device's state does not allow this", 0) 
 X(PROOF, 422, "proof_wrong", "the answer to the challenge is wrong: the device does not hold the key", 0) \
 X(CHALLENGE, 409, "challenge_expired", "the challenge is unknown, used or too old: get a new one", 0) \
 X(EXPECT, 409, "expect_mismatch", "the number of devices hit is not the expected one: repeat with --expect", 0) \
+X(TICKET_EXPIRED, 409, "ticket_expired", "the ticket has expired and its unused identities are void: burn the unit anew from another ticket", 0) \
+X(TICKET_SIGNATURE, 422, "ticket_signature", "the burn is not signed by the station key that the ticket was made for", 0) \
+X(TICKET_TWICE, 409, "ticket_burned_twice", "this identity was burned twice from copies of one ticket and is revoked: take both units out and burn them anew", 0) \
 X(GROUPS_FULL, 409, "too_many_groups", "a device can be in at most 8 groups", 0) \
 X(BACKWARDS, 409, "position_behind", "the position asked for is ahead of this authority", 0) \
 /* OAuth (RFC 6749 section 5.2, RFC 8707) */ \

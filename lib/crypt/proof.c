@@ -21,8 +21,8 @@ proof_message(const char *what, const char *device_id, uint32_t epoch,
 	    (unsigned char)(epoch >> 16), (unsigned char)(epoch >> 8),
 	    (unsigned char)epoch};
 
-	if ((strcmp(what, "burn") != 0 && strcmp(what, "rotate") != 0) ||
-	    len < 1 || len > CHALLENGE_MAX)
+	if ((strcmp(what, "burn") != 0 && strcmp(what, "rotate") != 0 &&
+	    strcmp(what, "ticket") != 0) || len < 1 || len > CHALLENGE_MAX)
 		return ERR_REQUEST;
 	if (!name_is_device_id(device_id))
 		return ERR_NAME;

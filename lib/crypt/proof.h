@@ -7,8 +7,9 @@
  * The proof of a device that has made its own key pair: ES256 (docs/
  * key-schedule.md) over
  *   "fealty v1" 00 what 00 device_id 00 u32be(epoch) challenge
- * what is "burn" or "rotate"; challenge 1 to 64 octets. No JWS signed by the
- * same key can be taken for it, since a JWS has no octet 00.
+ * what is "burn", "rotate", or "ticket" (a station's statement that it has
+ * burned an identity: docs/tickets.md); challenge 1 to 64 octets. No JWS
+ * signed by the same key can be taken for it, since a JWS has no octet 00.
  */
 #define PROOF_MESSAGE_MAX 160
 struct proof_message {

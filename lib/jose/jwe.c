@@ -54,6 +54,38 @@ jwe_key_generate(struct jwe_key **out)
 	return ERR_OK;
 }
 
+enum err
+jwe_key_of(const struct signer *s, struct jwe_key **out)
+{
+	cjose_jwk_ec_keyspec spec = {.crv = CJOSE_JWK_EC_P_256};
+	struct es256_public pub;
+	struct key32 scalar;
+	struct jwe_key *k;
+	cjose_err err;
+	enum err e;
+
+	start();
+	if ((e = signer_export(s, &scalar)) != ERR_OK)
+		return e;
+	signer_public(s, &pub);
+	spec.d = scalar.b;
+	spec.dlen = sizeof(scalar.b);
+	spec.x = pub.x;
+	spec.xlen = sizeof(pub.x);
+	spec.y = pub.y;
+	spec.ylen = sizeof(pub.y);
+	k = calloc(1, sizeof(*k));
+	if (k != NULL)
+		k->jwk = cjose_jwk_create_EC_spec(&spec, &err);
+	key32_wipe(&scalar);
+	if (k == NULL || k->jwk == NULL) {
+		free(k);
+		return k == NULL ? ERR_NOMEM : ERR_CRYPTO;
+	}
+	*out = k;
+	return ERR_OK;
+}
+
 void
 jwe_key_free(struct jwe_key **pk)
 {

@@ -14,6 +14,8 @@ struct jwe_key; /* a one-time key pair */
 enum err jwe_key_generate(struct jwe_key **out) MUST_CHECK;
 /* Its public half as JWK text. */
 enum err jwe_key_public(const struct jwe_key *k, struct buf *out) MUST_CHECK;
+/* The key pair of a signer, to decrypt what is for it. */
+enum err jwe_key_of(const struct signer *s, struct jwe_key **out) MUST_CHECK;
 void jwe_key_free(struct jwe_key **k);
 
 /* The point of JWK text, on the curve; ERR_REQUEST when it is none. */

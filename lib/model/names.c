@@ -53,6 +53,12 @@ name_is_serial(const char *s)
 	return all_of(s, UPPER LOWER DIGIT "._:/+-", NAME_MAX_LEN);
 }
 
+int
+name_is_ticket(const char *s)
+{
+	return all_of(s, UPPER LOWER DIGIT "_-", 22) && strlen(s) == 22;
+}
+
 /* Labels of 1 to 63, no dash at either end (RFC 1123). */
 static int
 labels_ok(const char *s)

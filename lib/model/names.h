@@ -22,6 +22,7 @@ int name_is_audience(const char *s);  /* ^[a-z0-9.-]{1,64}$ */
 int name_is_order(const char *s);     /* ^[A-Za-z0-9._-]{1,64}$; callers,
 					 models and groups too */
 int name_is_serial(const char *s);    /* ^[A-Za-z0-9._:/+-]{1,64}$ */
+int name_is_ticket(const char *s);    /* ^[A-Za-z0-9_-]{22}$ */
 int name_is_host(const char *s);      /* host name or IP address, 1 to 253 */
 int name_is_scope(const char *s);     /* RFC 6749 scope-token list, <= 255 */
 

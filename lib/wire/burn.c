@@ -56,6 +56,12 @@ read_jwk(struct jin *in, json_t *v, const char *name, char *out, size_t size)
 	out[n] = '\0';
 }
 
+void
+wire_jwk_read(struct jin *in, const char *name, char *out, size_t size)
+{
+	read_jwk(in, jin_any(in, name), name, out, size);
+}
+
 enum err
 wire_release_request_decode(const char *s, size_t len,
     struct release_request *out, struct detail *d)

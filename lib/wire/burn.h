@@ -19,6 +19,8 @@ enum err wire_release_decode(const char *s, size_t len, struct release *out,
     struct detail *d) MUST_CHECK;
 enum err wire_release_encode(const struct release *r, struct buf *out)
     MUST_CHECK;
+/* A member that is a JWK, as its text. */
+void wire_jwk_read(struct jin *in, const char *name, char *out, size_t size);
 void wire_peers_read(struct jin *in, struct peer *peers, uint32_t *npeers);
 json_t *wire_peers_json(const struct peer *peers, uint32_t n);
 

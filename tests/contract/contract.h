@@ -65,6 +65,12 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(dead_keys_go_unless_a_station_had_them) \
 	X(device_auth_reads_all_in_one_snapshot) \
 	X(device_auth_knows_blocks_and_retired_peers)
+#define CASES_TICKET(X) \
+	X(tickets_keep_every_member_until_swept) \
+	X(units_of_a_ticket_remember_their_burn) \
+	X(a_device_of_a_ticket_becomes_a_unit) \
+	X(keys_go_with_what_is_void_and_with_nothing_else) \
+	X(tickets_of_another_tenant_are_invisible)
 #define CASES_FEED(X) \
 	X(events_come_back_in_order) X(events_are_found_by_what_they_name) \
 	X(commit_order_is_position_order_and_none_is_missed) \
@@ -94,6 +100,7 @@ void hash_make(unsigned char out[32]); /* never the same */
 CASES_TENANT(CASE_DECLARE)
 CASES_REGISTRY(CASE_DECLARE)
 CASES_DEVICE(CASE_DECLARE)
+CASES_TICKET(CASE_DECLARE)
 CASES_FEED(CASE_DECLARE)
 CASES_MARK(CASE_DECLARE)
 CASES_RECEIPT(CASE_DECLARE)

@@ -159,7 +159,7 @@ stop(void **state)
 #define CASE(name) cmocka_unit_test(name),
 static const struct CMUnitTest contract[] = {
     CASES_TENANT(CASE) CASES_REGISTRY(CASE) CASES_DEVICE(CASE)
-    CASES_FEED(CASE) CASES_MARK(CASE) CASES_RECEIPT(CASE)
+    CASES_TICKET(CASE) CASES_FEED(CASE) CASES_MARK(CASE) CASES_RECEIPT(CASE)
     CASES_ISOLATION(CASE)};
 
 int

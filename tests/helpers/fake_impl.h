@@ -8,7 +8,8 @@
 enum fake_table {
 	T_TENANT, T_EVENT, T_DATA_KEY, T_SECRET_KEY, T_CALLER, T_AUDIENCE,
 	T_GROUP, T_MODEL, T_ORDER, T_DEVICE, T_MEMBER, T_DEVICE_KEY, T_AUDIT,
-	T_INSTANCE, T_GATEWAY_INSTANCE, T_RECEIPT, T_COUNT
+	T_INSTANCE, T_GATEWAY_INSTANCE, T_RECEIPT, T_TICKET, T_TICKET_UNIT,
+	T_COUNT
 };
 
 /* Every row starts with its tenant. */
@@ -85,6 +86,15 @@ struct f_gateway_instance {
 struct f_receipt {
 	uint32_t tenant;
 	struct receipt_kept v;
+};
+
+struct f_ticket {
+	uint32_t tenant;
+	struct ticket_row v;
+};
+struct f_ticket_unit {
+	uint32_t tenant;
+	struct ticket_unit_row v;
 };
 
 struct table {

@@ -10,6 +10,7 @@
 #include "tests/unit/unit.h"
 
 #define ROWS_MAX 80
+#define TICKET "AAAAAAAAAAAAAAAAAAAAAA"
 #define UNKNOWN "fc_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 struct row {
@@ -58,7 +59,8 @@ fill(const char *pattern, const char *prefix, const char *value, char *out,
 		}
 		v = value != NULL ? value :
 		    strncmp(p, "{number}", 8) == 0 ? "1" :
-		    strncmp(p, "{tenant}", 8) == 0 ? "default" : "none";
+		    strncmp(p, "{tenant}", 8) == 0 ? "default" :
+		    strncmp(p, "{ticket}", 8) == 0 ? TICKET : "none";
 		n += (size_t)snprintf(out + n, size - n, "%s", v);
 		p = strchr(p, '}') + 1;
 	}

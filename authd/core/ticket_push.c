@@ -1,0 +1,223 @@
+#include "authd/core/tickets.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/crypt/ticket_burn.h"
+
+/*
+ * What was burned without network is told, one by one: each burn is a
+ * decision of its own, as good as a confirmation, or the proof that an
+ * identity has been burned twice (docs/tickets.md).
+ */
+struct pushing {
+	const char *ticket;
+	const struct ticket_burn *burn;
+	struct ticket_row row;
+	struct ticket_unit_row unit;
+	struct device device;
+	struct order order;
+	int twice; /* it is so: the outcome, once that is committed */
+};
+
+/* By the key the ticket was made for, of this ticket's very identity. */
+static enum err
+check_signature(struct txn *tx, const struct pushing *p)
+{
+	const struct ticket_burn *b = p->burn;
+	const struct challenge_of about = {tx->call->tenant->number, b->dn,
+	    b->confirm.epoch, p->row.station, 0};
+	struct proof_message m;
+	struct es256_public point;
+	enum err e;
+
+	if (strcmp(p->device.device_id, b->device_id) != 0)
+		return ERR_TICKET_SIGNATURE;
+	public_point(&p->row.key, &point);
+	e = ticket_message(p->ticket, b, &m);
+	if (e == ERR_OK)
+		e = proof_check(&point, &m, b->signature);
+	if (e == ERR_PROOF || e == ERR_NAME)
+		return ERR_TICKET_SIGNATURE;
+	return e == ERR_OK ? ticket_challenge_check(tx->call->core, &about,
+	    b->confirm.challenge) : e;
+}
+
+/*
+ * The station's key has signed two burns of one identity: somewhere are two
+ * units with one key, and nobody can tell which is the right one.
+ */
+static enum err
+burned_twice(struct txn *tx, struct pushing *p)
+{
+	struct device *dev = &p->device;
+	enum err e = ERR_OK;
+
+	p->twice = 1;
+	tx->action = "ticket.twice";
+	if (!p->unit.twice) {
+		p->unit.twice = 1;
+		e = store_ticket_unit_update(tx->st, &p->unit);
+	}
+	if (e != ERR_OK || dev->state == DEV_REVOKED ||
+	    dev->state == DEV_ERASED)
+		return e;
+	dev->state = DEV_REVOKED;
+	e = store_device_update(tx->st, dev);
+	return e == ERR_OK ? txn_device_event(tx, dev->dn, EFFECT_BLOCK) : e;
+}
+
+/* It was told before: all the same, or of another unit. */
+static enum err
+again(struct txn *tx, struct pushing *p)
+{
+	const struct ticket_burn *b = p->burn;
+
+	if (p->unit.twice)
+		return ERR_TICKET_TWICE;
+	if (!ct_equal(p->unit.nonce, b->nonce, sizeof(b->nonce)) ||
+	    strcmp(p->device.serial, b->serial) != 0)
+		return burned_twice(tx, p);
+	return device_state_refusal(p->device.state);
+}
+
+static enum err
+may_become(struct txn *tx, const struct pushing *p)
+{
+	const struct device *dev = &p->device;
+	const struct confirm *c = &p->burn->confirm;
+	enum err e;
+
+	if (tx->call->caller->number != p->row.station) {
+		detail_set(&tx->call->detail, "ticket %s is another "
+		    "station's", p->ticket);
+		return ERR_STATION;
+	}
+	if (p->row.swept || p->row.expires_at <=
+	    clock_wall_s(tx->call->core->clock))
+		return ERR_TICKET_EXPIRED;
+	if (dev->state != DEV_BURNING || c->epoch != dev->epoch)
+		return dev->state == DEV_REVOKED ? ERR_DEVICE_REVOKED :
+		    ERR_WRONG_STATE;
+	if (!proof_suffices(c->proof, p->order.min_proof)) {
+		detail_set(&tx->call->detail, "proof: this order demands "
+		    "\"%s\"", proof_name(p->order.min_proof));
+		return ERR_PROOF;
+	}
+	e = order_check_serial(&p->order, p->burn->serial);
+	return e == ERR_OK ? device_proof(tx, dev, "burn", c) : e;
+}
+
+/* One serial number is one device, whoever burned it first. */
+static enum err
+serial_is_free(struct txn *tx, const struct pushing *p)
+{
+	struct device other;
+	enum err e;
+
+	e = store_device_by_serial(tx->st, p->order.name, p->burn->serial,
+	    &other);
+	if (e == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (e != ERR_OK)
+		return e;
+	detail_set(&tx->call->detail, "serial %s is device %s, which is %s: "
+	    "give the unit another serial number and burn it anew",
+	    p->burn->serial, other.device_id,
+	    device_state_name(other.state));
+	return ERR_SERIAL_USED;
+}
+
+static enum err
+first_burn(struct txn *tx, struct pushing *p)
+{
+	struct device *dev = &p->device;
+	enum err e;
+
+	e = may_become(tx, p);
+	if (e == ERR_OK)
+		e = serial_is_free(tx, p);
+	if (e != ERR_OK)
+		return e;
+	e = store_device_set_serial(tx->st, dev->dn, p->burn->serial);
+	if (e == ERR_EXISTS) /* someone was faster: start again, find it */
+		return ERR_CONFLICT;
+	dev->state = DEV_ACTIVE;
+	dev->proof = p->burn->confirm.proof;
+	if (e == ERR_OK)
+		e = store_device_update(tx->st, dev);
+	p->unit.burned = 1;
+	memcpy(p->unit.nonce, p->burn->nonce, sizeof(p->unit.nonce));
+	return e == ERR_OK ? store_ticket_unit_update(tx->st, &p->unit) : e;
+}
+
+static enum err
+push_txn(struct txn *tx)
+{
+	struct pushing *p = tx->arg;
+	uint64_t dn = p->burn->dn;
+	enum err e;
+
+	p->twice = 0;
+	tx->action = "ticket.push";
+	e = not_found(tx->call, store_ticket_get(tx->st, p->ticket, &p->row),
+	    "ticket", p->ticket); /* locked */
+	if (e == ERR_OK)
+		e = order_for_station(tx, p->row.order, &p->order);
+	if (e != ERR_OK)
+		return e;
+	e = store_ticket_unit_get(tx->st, p->ticket, dn, &p->unit);
+	if (e == ERR_OK)
+		e = store_device_get(tx->st, dn, &p->device); /* locked */
+	if (e == ERR_NOT_FOUND)
+		detail_set(&tx->call->detail, "device %llu is not of ticket "
+		    "%s", (unsigned long long)dn, p->ticket);
+	if (e != ERR_OK)
+		return e;
+	p->device.tenant = tx->call->tenant->number;
+	e = check_signature(tx, p);
+	if (e != ERR_OK)
+		return e;
+	return p->unit.burned ? again(tx, p) : first_burn(tx, p);
+}
+
+static enum err
+push_one(struct core_call *call, const char *ticket,
+    const struct ticket_burn *burn)
+{
+	struct pushing p = {.ticket = ticket, .burn = burn};
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "ticket.push", .object_kind = "device", .arg = &p};
+	enum err e;
+
+	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
+	    (unsigned long long)burn->dn);
+	(void)snprintf(tx.note, sizeof(tx.note), "ticket %s serial %s proof "
+	    "%s", ticket, burn->serial, proof_name(burn->confirm.proof));
+	e = txn_run(&tx, push_txn);
+	return e == ERR_OK && p.twice ? ERR_TICKET_TWICE : e;
+}
+
+enum err
+core_ticket_push(struct core_call *call, const char *ticket,
+    const struct ticket_burn *burns, size_t n, struct ticket_result *out)
+{
+	enum err e = ERR_OK;
+	size_t i;
+
+	if (!name_is_ticket(ticket) || n < 1 || n > TICKET_PUSH_MAX)
+		return ERR_REQUEST;
+	for (i = 0; i < n; i++) {
+		memset(&call->detail, 0, sizeof(call->detail));
+		e = push_one(call, ticket, &burns[i]);
+		/* Of the moment, or of the whole: the rest is not tried. */
+		if (err_retryable(e) || err_status(e) >= 500 ||
+		    e == ERR_CREDENTIAL)
+			return e;
+		out[i].dn = burns[i].dn;
+		out[i].outcome = e;
+		out[i].detail = call->detail;
+	}
+	memset(&call->detail, 0, sizeof(call->detail));
+	return ERR_OK;
+}

@@ -1,0 +1,40 @@
+#ifndef CORE_TICKETS_H
+#define CORE_TICKETS_H
+
+#include "authd/core/core_internal.h"
+
+/* What tickets share with the burn, and with housekeeping. */
+
+/*
+ * A new device in a place of the order, with its key. serial NULL: that of an
+ * identity in a ticket, which no unit can have, until its burn is pushed.
+ */
+#define TICKET_SERIAL '~'
+enum err order_enrol(struct txn *tx, const struct order *o,
+    const char *serial, struct device *dev) MUST_CHECK;
+/* One release of a key; the caller owns what it points to. */
+struct key_release {
+	const struct device *dev;
+	uint32_t epoch;
+	const char *jwk; /* whom K is encrypted to */
+	int moved; /* another one than before: K is made anew */
+	uint64_t count; /* out: releases of this epoch, with this one */
+};
+/* K, encrypted, into jwe (reset before). */
+enum err key_release(struct txn *tx, struct key_release *r, struct buf *jwe)
+    MUST_CHECK;
+/* That of an identity in a ticket: good as long as the ticket is. */
+enum err ticket_challenge_make(const struct core *c,
+    const struct challenge_of *o, unsigned char out[CHALLENGE_LEN])
+    MUST_CHECK;
+enum err ticket_challenge_check(const struct core *c,
+    const struct challenge_of *o,
+    const unsigned char challenge[CHALLENGE_LEN]) MUST_CHECK;
+/*
+ * Makes what is left of tickets that have expired void; a session outside of
+ * a transaction. At most limit tickets.
+ */
+enum err tickets_sweep(struct core *c, struct store *st, uint32_t tenant,
+    uint32_t limit) MUST_CHECK;
+
+#endif
