@@ -9,7 +9,7 @@
 #include "lib/wire/burn.h"
 #include "lib/wire/registry.h"
 #include "provision-tool/burn_record.h"
-
+#include "provision-tool/ticket_burn.h"
 
 /* The epoch to burn: of a unit that came back, the next one. 0: none. */
 static uint32_t
@@ -115,6 +115,8 @@ look_up(struct burn *b)
 	char path[BURN_PATH_ROOM];
 	enum err e;
 
+	if (b->ticket != NULL)
+		return ticket_look_up(b);
 	(void)snprintf(path, sizeof(path), "/v1/devices/%s", b->unit.device_id);
 	e = burn_call(b, "GET", path, NULL, &answer);
 	if (e == ERR_OK)
@@ -186,14 +188,15 @@ enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, LOCK, STEPS };
 static const struct {
 	const char *name;
 	enum err (*run)(struct burn *);
+	enum err (*by_ticket)(struct burn *); /* NULL: likewise */
 } steps[STEPS] = {
-    [RESERVE] = {"reserve", step_reserve},
-    [RELEASE] = {"release", step_release},
-    [WRITE] = {"write", step_write},
-    [READ_BACK] = {"read-back", burn_read_back},
-    [PROVE] = {"prove", burn_prove},
-    [CONFIRM] = {"confirm", step_confirm},
-    [LOCK] = {"lock", step_lock},
+    [RESERVE] = {"reserve", step_reserve, ticket_reserve},
+    [RELEASE] = {"release", step_release, ticket_release},
+    [WRITE] = {"write", step_write, NULL},
+    [READ_BACK] = {"read-back", burn_read_back, NULL},
+    [PROVE] = {"prove", burn_prove, NULL},
+    [CONFIRM] = {"confirm", step_confirm, ticket_confirm},
+    [LOCK] = {"lock", step_lock, NULL},
 };
 
 static enum err
@@ -233,6 +236,14 @@ halts(struct burn *b, int step)
 }
 
 static enum err
+run_step(struct burn *b, int i)
+{
+	return b->ticket != NULL && steps[i].by_ticket != NULL
+		   ? steps[i].by_ticket(b)
+		   : steps[i].run(b);
+}
+
+static enum err
 run_steps(struct burn *b, int from, int to)
 {
 	enum err e;
@@ -242,7 +253,7 @@ run_steps(struct burn *b, int from, int to)
 		b->step = steps[i].name;
 		if (halts(b, i))
 			return ERR_BUSY;
-		if ((e = steps[i].run(b)) != ERR_OK)
+		if ((e = run_step(b, i)) != ERR_OK)
 			return e;
 		if ((e = note(b, i)) != ERR_OK)
 			return e;

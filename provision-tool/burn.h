@@ -24,6 +24,7 @@ struct burn_mark {
 	const char *step;
 	int64_t at; /* it began, monotonic ms */
 };
+struct burn_ticket;
 struct burn {
 	/* filled by the caller, which owns them */
 	struct client *client;
@@ -32,6 +33,7 @@ struct burn {
 	const char *order, *serial;
 	const atomic_int *halt; /* NULL; else not 0: stop before a step that
 				   brings the unit nearer to be alive */
+	const struct burn_ticket *ticket; /* NULL: ask the authority */
 	/* results */
 	struct device device;
 	const char *step; /* where it stopped */

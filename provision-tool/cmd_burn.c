@@ -1,5 +1,6 @@
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/opt.h"
 #include "provision-tool/burn.h"
@@ -83,6 +84,19 @@ tell(const struct burn_opts *o, const struct burn *b, enum err e)
 	return tell_exit(e);
 }
 
+/* With a ticket it is another command: it asks nobody, and needs nobody. */
+static int
+has_ticket(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--ticket") == 0 ||
+		    strncmp(argv[i], "--ticket=", 9) == 0)
+			return 1;
+	return 0;
+}
+
 int
 cmd_burn(int argc, char **argv)
 {
@@ -93,6 +107,8 @@ cmd_burn(int argc, char **argv)
 	enum err e;
 	int rest, code;
 
+	if (has_ticket(argc, argv))
+		return cmd_ticket_burn(argc, argv);
 	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
 	    ERR_OK)
 		return usage(d.text);
@@ -101,6 +117,8 @@ cmd_burn(int argc, char **argv)
 		    "usage: provision-tool burn --order ORDER "
 		    "--serial SERIAL --target KIND:WHERE [OPTION]...\n\n");
 		opt_help(options, NOPTIONS);
+		(void)printf("\nWithout network: provision-tool burn --ticket "
+			     "FILE --help\n");
 		return DONE;
 	}
 	if (rest < argc)

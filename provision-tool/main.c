@@ -17,6 +17,8 @@ static const struct {
     {"report", cmd_report, "how an order goes at this station"},
     {"verify", cmd_verify, "prove a finished unit again"},
     {"show", cmd_show, "print an identity record without its key"},
+    {"station-key", cmd_station_key, "make the key that tickets are encrypted to"},
+    {"ticket", cmd_ticket, "identities for burns without network: pull, push, show"},
     {"targets", cmd_targets, "list what an identity can be burned into"},
 #ifdef HAVE_P11
     {"unseal", cmd_unseal, "on a device: the record out of its token"},
@@ -31,7 +33,7 @@ help(FILE *f)
 
 	(void)fprintf(f, "usage: provision-tool COMMAND [OPTION]...\n\n");
 	for (i = 0; i < NCOMMANDS; i++)
-		(void)fprintf(f, "  %-8s %s\n", commands[i].name,
+		(void)fprintf(f, "  %-11s %s\n", commands[i].name,
 			      commands[i].help);
 	(void)fprintf(f, "\nprovision-tool COMMAND --help says more.\n");
 }

@@ -27,7 +27,7 @@ options() {
 check authctl $("$build/authctl/authctl" --commands | tr ' ' '\n' | sort -u) \
     $("$build/authctl/authctl" --options | sort -u)
 tool=$build/provision-tool/provision-tool
-commands=$("$tool" help | sed -n 's/^  \([a-z]\{3,\}\) .*/\1/p')
+commands=$("$tool" help | sed -n 's/^  \([a-z-]\{3,\}\) .*/\1/p')
 # shellcheck disable=SC2086,SC2046
 check provision_tool $commands \
     $(for c in $commands; do "$tool" "$c" --help | options; done)
