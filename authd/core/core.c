@@ -214,7 +214,7 @@ first_txn(struct store *st, void *arg)
 		return e;
 	e = store_caller_insert(st, &admin, f->hash);
 	if (e == ERR_OK)
-		e = store_audit_append(st, &a);
+		e = audit_write(st, &a);
 	if (e == ERR_OK)
 		e = f->keep(f->arg, &f->credential);
 	f->made = e == ERR_OK;

@@ -385,6 +385,11 @@ enum err txn_audit_device(struct txn *tx, const char *action, uint64_t dn,
     const char *note) MUST_CHECK;
 /* The tenant's caller and no other's, still alive. */
 enum err call_check(struct core_call *call) MUST_CHECK;
+/*
+ * Appends it, the only way to: what may be a credential that somebody put in
+ * the place of a name or a reason is hidden.
+ */
+enum err audit_write(struct store *st, struct audit *a) MUST_CHECK;
 /* The session loop below txn_run, without audit, for any tenant. */
 enum err store_run(struct core *c, uint32_t tenant, enum store_mode mode,
     enum err (*fn)(struct store *, void *), void *arg) MUST_CHECK;

@@ -230,7 +230,7 @@ audit_first(struct store *st, const struct post *p)
 	    p->request_id);
 	(void)snprintf(a.detail, sizeof(a.detail), "instance %s",
 	    p->add.r.instance);
-	return store_audit_append(st, &a);
+	return audit_write(st, &a);
 }
 
 struct writing {

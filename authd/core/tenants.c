@@ -268,7 +268,7 @@ audit_birth(struct store *st, const struct making *m)
 	if (m->call != NULL)
 		(void)snprintf(a.request_id, sizeof(a.request_id), "%s",
 		    m->call->request_id);
-	return store_audit_append(st, &a);
+	return audit_write(st, &a);
 }
 
 static enum err

@@ -84,6 +84,18 @@ not_found(struct core_call *call, enum err e, const char *kind,
 	return e;
 }
 
+enum err
+audit_write(struct store *st, struct audit *a)
+{
+	static const char hidden[] = "-";
+
+	if (may_be_credential(a->object))
+		memcpy(a->object, hidden, sizeof(hidden));
+	if (may_be_credential(a->detail))
+		memcpy(a->detail, hidden, sizeof(hidden));
+	return store_audit_append(st, a);
+}
+
 static enum err
 audit_append(struct store *st, const struct txn *tx, enum err outcome)
 {
@@ -95,13 +107,12 @@ audit_append(struct store *st, const struct txn *tx, enum err outcome)
 	(void)snprintf(a.action, sizeof(a.action), "%s", tx->action);
 	(void)snprintf(a.object_kind, sizeof(a.object_kind), "%s",
 	    tx->object_kind);
-	(void)snprintf(a.object, sizeof(a.object), "%s",
-	    may_be_credential(tx->object) ? "-" : tx->object);
+	(void)snprintf(a.object, sizeof(a.object), "%s", tx->object);
 	(void)snprintf(a.outcome, sizeof(a.outcome), "%s", err_code(outcome));
 	(void)snprintf(a.request_id, sizeof(a.request_id), "%s",
 	    tx->call->request_id);
 	(void)snprintf(a.detail, sizeof(a.detail), "%s", tx->note);
-	return store_audit_append(st, &a);
+	return audit_write(st, &a);
 }
 
 enum err

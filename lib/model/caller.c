@@ -55,7 +55,11 @@ caller_has_audience(const struct caller *c, const char *audience)
 int
 may_be_credential(const char *s)
 {
-	const char *p = strstr(s, CREDENTIAL_PREFIX);
+	const char *p;
 
-	return p != NULL && strspn(p, CREDENTIAL_CHARS) >= TELLING_LEN;
+	for (p = strstr(s, CREDENTIAL_PREFIX); p != NULL;
+	    p = strstr(p + 1, CREDENTIAL_PREFIX))
+		if (strspn(p, CREDENTIAL_CHARS) >= TELLING_LEN)
+			return 1;
+	return 0;
 }

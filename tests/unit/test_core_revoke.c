@@ -310,6 +310,46 @@ a_guessed_credential_is_refused(void **state)
 	fake_store_away(0);
 }
 
+/* Threat: a credential in the place of a name or a reason is on record. */
+static void
+no_audit_row_repeats_a_credential(void **state)
+{
+	static const char secret[] =
+	    "fc_0123456789012345678901234567890123456789012";
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->admin);
+	struct audit *rows = calloc(CORE_LIST_MAX, sizeof(*rows));
+	char reason[100];
+	struct group g;
+	struct caller c;
+	struct device d;
+	struct unit u;
+	uint64_t pos;
+	size_t i, n = 0;
+
+	assert_non_null(rows);
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(core_group_create(&call, "east", &g), ERR_OK);
+	assert_int_equal(core_group_member(&call, g.number, secret, 1, &d),
+	    ERR_NOT_FOUND);
+	assert_int_equal(core_caller_disable(&call, secret, &c),
+	    ERR_NOT_FOUND);
+	(void)snprintf(reason, sizeof(reason), "fc_lost: %s", secret);
+	assert_int_equal(core_device_effect(&call, u.device.device_id,
+	    EFFECT_CUT, 0, reason, &d, &pos), ERR_OK);
+	assert_int_equal(core_audit_list(&call, 0, CORE_LIST_MAX, rows, &n),
+	    ERR_OK);
+	for (i = 0; i < n; i++) {
+		assert_null(strstr(rows[i].object, secret));
+		assert_null(strstr(rows[i].detail, secret));
+	}
+	assert_int_equal(fixture_audited(f, "group.join", "not_found"), 1);
+	assert_int_equal(fixture_audited(f, "caller.disable", "not_found"),
+	    1);
+	assert_int_equal(fixture_audited(f, "device.cut", "ok"), 1);
+	free(rows);
+}
+
 /* ---- the cache's race with the follower ---- */
 
 static struct device_entry
@@ -404,6 +444,7 @@ main(void)
 	    T(what_was_acknowledged_outlives_the_process),
 	    T(a_disabled_caller_is_refused_at_once),
 	    T(a_guessed_credential_is_refused),
+	    T(no_audit_row_repeats_a_credential),
 	    cmocka_unit_test(a_fill_that_raced_with_a_revocation_is_not_kept),
 	    cmocka_unit_test(the_cache_is_bounded_and_forgets_with_age),
 	};

@@ -188,6 +188,10 @@ what_could_be_a_credential_is_known(void **state)
 
 	assert_true(may_be_credential(whole));
 	assert_true(may_be_credential("no device fc_012345678901234567"));
+	/* the first that looks like one need not be the one */
+	assert_true(may_be_credential("fc_a fc_012345678901234567"));
+	assert_true(may_be_credential("fc_fc_a:fc_012345678901234567"));
+	assert_false(may_be_credential("fc_a fc_01 fc_"));
 	assert_false(may_be_credential("no device fc_01 in order 012345"));
 	assert_false(may_be_credential(""));
 }
