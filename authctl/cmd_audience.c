@@ -11,7 +11,6 @@ static const struct column columns[] = {
     {"PORT", "port"},
     {"RETIRED", "retired"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 /* "host:port", "[v6]:port"; host without brackets. */
 static int
@@ -41,7 +40,6 @@ set(struct ctl *ctl)
 	const struct args *a = &ctl->args;
 	char host[254];
 	uint64_t port;
-	json_t *o;
 	int code;
 
 	if (!name_is_audience(a->pos[0]))
@@ -54,32 +52,17 @@ set(struct ctl *ctl)
 	    "/v1/audiences/%s", a->pos[0]);
 	if (code != 0)
 		return code;
-	if (a->json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_object(columns, N(columns), o);
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_object(ctl, columns, N(columns));
 }
 
 static int
 list(struct ctl *ctl)
 {
-	json_t *o;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/audiences");
 
 	if (code != 0)
 		return code;
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, N(columns), json_object_get(o, "audiences"));
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_rows(ctl, "audiences", columns, N(columns));
 }
 
 static const struct opt set_options[] = {

@@ -18,26 +18,13 @@ static const struct column columns[] = {
 int
 cmd_audit(struct ctl *ctl)
 {
-	json_t *o, *next;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/audit?after=%llu&limit=%llu",
 	    (unsigned long long)ctl->args.after,
 	    (unsigned long long)ctl->args.limit);
 
 	if (code != 0)
 		return code;
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, sizeof(columns) / sizeof(columns[0]),
-	    json_object_get(o, "audit"));
-	next = json_object_get(o, "next");
-	if (json_is_integer(next))
-		fprintf(stderr, "authctl: there are more: --after %lld\n",
-		    (long long)json_integer_value(next));
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_rows(ctl, "audit", columns, N(columns));
 }
 
 const struct opt audit_options[] = {

@@ -13,7 +13,6 @@ static const struct column columns[] = {
     {"DISABLED", "disabled"},
     {"CREATED", "created_at"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Everything but the credential, which has gone where it belongs. */
 static int
@@ -134,19 +133,11 @@ create(struct ctl *ctl)
 static int
 list(struct ctl *ctl)
 {
-	json_t *o;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/callers");
 
 	if (code != 0)
 		return code;
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, N(columns), json_object_get(o, "callers"));
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_rows(ctl, "callers", columns, N(columns));
 }
 
 static int

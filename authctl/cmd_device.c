@@ -30,7 +30,6 @@ static const struct column whole[] = {
     {"changed", "changed_at"},
     {"position", "pos"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 static int
 print_device(struct ctl *ctl)
@@ -76,25 +75,6 @@ query(const struct args *a, struct buf *q)
 }
 
 static int
-print_page(struct ctl *ctl)
-{
-	json_t *o, *next;
-
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, N(columns), json_object_get(o, "devices"));
-	next = json_object_get(o, "next");
-	if (json_is_integer(next))
-		fprintf(stderr, "authctl: there are more: --after %lld\n",
-		    (long long)json_integer_value(next));
-	json_decref(o);
-	return EXIT_DONE;
-}
-
-static int
 list(struct ctl *ctl)
 {
 	struct buf q = {.max = 1000};
@@ -106,7 +86,9 @@ list(struct ctl *ctl)
 	else
 		code = ctl_call(ctl, "GET", NULL, "/v1/devices%s", q.p);
 	buf_free(&q);
-	return code != 0 ? code : print_page(ctl);
+	if (code != 0)
+		return code;
+	return ctl_print_rows(ctl, "devices", columns, N(columns));
 }
 
 static int

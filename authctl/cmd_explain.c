@@ -40,7 +40,6 @@ static const struct column event_columns[] = {
     {"EPOCH MAX", "ep_max"},
     {"AT", "at"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 /* '-': the first line of standard input, since tokens are secrets. */
 static int

@@ -17,22 +17,6 @@ static const struct column device_columns[] = {
     {"state", "state"},
     {"groups", "groups"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-
-static int
-print_object(struct ctl *ctl, const struct column *cols, size_t n)
-{
-	json_t *o;
-
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_object(cols, n, o);
-	json_decref(o);
-	return EXIT_DONE;
-}
 
 static int
 create(struct ctl *ctl)
@@ -40,25 +24,17 @@ create(struct ctl *ctl)
 	int code = ctl_call(ctl, "POST",
 	    json_pack("{s:s}", "name", ctl->args.pos[0]), "/v1/groups");
 
-	return code != 0 ? code : print_object(ctl, columns, N(columns));
+	return code != 0 ? code : ctl_print_object(ctl, columns, N(columns));
 }
 
 static int
 list(struct ctl *ctl)
 {
-	json_t *o;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/groups");
 
 	if (code != 0)
 		return code;
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, N(columns), json_object_get(o, "groups"));
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_rows(ctl, "groups", columns, N(columns));
 }
 
 static int
@@ -82,7 +58,7 @@ member(struct ctl *ctl, const char *method, json_t *body)
 	    (unsigned long long)number, a->pos[1]);
 	if (code != 0)
 		return code;
-	return print_object(ctl, device_columns, N(device_columns));
+	return ctl_print_object(ctl, device_columns, N(device_columns));
 }
 
 static int

@@ -36,7 +36,6 @@ static const struct column whole[] = {
     {"derived", "derived"},
     {"created", "created_at"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 /* "2027-01-01T00:00:00Z" or a duration from now. */
 static int
@@ -89,21 +88,6 @@ order_body(const struct args *a, const char *expires)
 }
 
 static int
-print_order(struct ctl *ctl)
-{
-	json_t *o;
-
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_object(whole, N(whole), o);
-	json_decref(o);
-	return EXIT_DONE;
-}
-
-static int
 create(struct ctl *ctl)
 {
 	char expires[TIME_TEXT];
@@ -118,25 +102,17 @@ create(struct ctl *ctl)
 		return code;
 	code = ctl_call(
 	    ctl, "POST", order_body(&ctl->args, expires), "/v1/orders");
-	return code != 0 ? code : print_order(ctl);
+	return code != 0 ? code : ctl_print_object(ctl, whole, N(whole));
 }
 
 static int
 list(struct ctl *ctl)
 {
-	json_t *o;
 	int code = ctl_call(ctl, "GET", NULL, "/v1/orders");
 
 	if (code != 0)
 		return code;
-	if (ctl->args.json)
-		return ctl_print_json(ctl);
-	o = ctl_answer(ctl);
-	if (o == NULL)
-		return EXIT_REFUSED;
-	(void)table_print(columns, N(columns), json_object_get(o, "orders"));
-	json_decref(o);
-	return EXIT_DONE;
+	return ctl_print_rows(ctl, "orders", columns, N(columns));
 }
 
 static int
@@ -155,7 +131,7 @@ show(struct ctl *ctl)
 	if (code == 0)
 		code = ctl_call(
 		    ctl, "GET", NULL, "/v1/orders/%s", ctl->args.pos[0]);
-	return code != 0 ? code : print_order(ctl);
+	return code != 0 ? code : ctl_print_object(ctl, whole, N(whole));
 }
 
 static int
@@ -166,7 +142,7 @@ do_close(struct ctl *ctl)
 	if (code == 0)
 		code = ctl_call(ctl, "POST", json_object(),
 		    "/v1/orders/%s/close", ctl->args.pos[0]);
-	return code != 0 ? code : print_order(ctl);
+	return code != 0 ? code : ctl_print_object(ctl, whole, N(whole));
 }
 
 #define O(m) offsetof(struct args, m)

@@ -9,7 +9,6 @@ static const struct column columns[] = {
     {"number", "number"},
     {"issuer", "issuer"},
 };
-#define N(a) (sizeof(a) / sizeof((a)[0]))
 
 static int
 print_tenant(struct ctl *ctl, json_t *o)

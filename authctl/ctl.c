@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "authctl/ctl.h"
+#include "authctl/table.h"
 #include "lib/base/file.h"
 #include "lib/model/receipt.h"
 
@@ -282,7 +283,7 @@ ctl_call(
 }
 
 json_t *
-ctl_answer(struct ctl *ctl)
+ctl_answer(const struct ctl *ctl)
 {
 	json_t *o = NULL;
 
@@ -304,6 +305,41 @@ ctl_print_json(const struct ctl *ctl)
 	if (ctl->answer.len > 0)
 		fwrite(ctl->answer.p, 1, ctl->answer.len, stdout);
 	fputc('\n', stdout);
+	return EXIT_DONE;
+}
+
+int
+ctl_print_object(const struct ctl *ctl, const struct column *cols, size_t n)
+{
+	json_t *o;
+
+	if (ctl->args.json)
+		return ctl_print_json(ctl);
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	(void)table_object(cols, n, o);
+	json_decref(o);
+	return EXIT_DONE;
+}
+
+int
+ctl_print_rows(const struct ctl *ctl, const char *member,
+    const struct column *cols, size_t n)
+{
+	json_t *o, *next;
+
+	if (ctl->args.json)
+		return ctl_print_json(ctl);
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	(void)table_print(cols, n, json_object_get(o, member));
+	next = json_object_get(o, "next");
+	if (json_is_integer(next))
+		fprintf(stderr, "authctl: there are more: --after %lld\n",
+		    (long long)json_integer_value(next));
+	json_decref(o);
 	return EXIT_DONE;
 }
 

@@ -109,9 +109,19 @@ enum err ctl_try(struct ctl *ctl, const char *method, json_t *body,
     struct problem *why, const char *fmt, ...)
     __attribute__((format(printf, 5, 6))) MUST_CHECK;
 /* The answer as an object that the caller releases; NULL: told. */
-json_t *ctl_answer(struct ctl *ctl);
+json_t *ctl_answer(const struct ctl *ctl);
 /* Prints the server's JSON as it came. */
 int ctl_print_json(const struct ctl *ctl);
+/*
+ * Prints the answer: its JSON by --json, else as a table what the columns
+ * (table.h) show of the object, or of the rows in its member; of a page,
+ * where the next one begins.
+ */
+struct column;
+int ctl_print_object(const struct ctl *ctl, const struct column *cols,
+    size_t n);
+int ctl_print_rows(const struct ctl *ctl, const char *member,
+    const struct column *cols, size_t n);
 
 /* One line on standard error; gives the exit code that belongs to it. */
 int ctl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

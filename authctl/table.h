@@ -4,6 +4,8 @@
 #include "lib/wire/wire.h"
 #include <stddef.h>
 
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
 /* A column: its title and the member of the row that it shows. */
 struct column {
 	const char *title;

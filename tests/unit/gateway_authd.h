@@ -95,6 +95,23 @@ void *attempt_client(void *attempt);
 void attempt_close(struct attempt *a);
 SSL_CTX *server_context(struct fealty_gateway *g);
 
+/* ---- an authority and its gateway, as most tests begin ---- */
+struct world {
+	struct authd *authd;
+	struct authd *other;	 /* a second one that a test starts, or NULL */
+	struct fealty_options o; /* of authd; a test may change them */
+	struct fealty_gateway *g;
+	SSL_CTX *ctx;
+};
+/* Only the authority. */
+int world_prepare(void **state);
+/* Opens the gateway with w->o, in place of one that is open; it is ready. */
+void world_open(struct world *w);
+int world_set_up(void **state); /* both */
+int world_tear_down(void **state);
+/* A handshake of that device with its own identity and key. */
+struct attempt attempt_of(uint64_t dn, int tls);
+
 /* ---- the gateway's log ---- */
 struct log_line {
 	char event[48], device_id[72], code[40];

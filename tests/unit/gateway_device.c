@@ -263,3 +263,70 @@ attempt_close(struct attempt *a)
 	close(a->fds[1]);
 	a->client = a->server = NULL;
 }
+
+int
+world_prepare(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	assert_non_null(w);
+	log_clear();
+	w->authd = authd_start();
+	w->o = authd_options(w->authd);
+	*state = w;
+	return (0);
+}
+
+static void
+close_gateway(struct world *w)
+{
+	SSL_CTX_free(w->ctx);
+	w->ctx = NULL;
+	fealty_gateway_close(&w->g);
+}
+
+void
+world_open(struct world *w)
+{
+	char reason[FEALTY_REASON] = "";
+
+	close_gateway(w);
+	log_clear();
+	w->g = fealty_gateway_open(&w->o, reason, sizeof(reason));
+	assert_string_equal(reason, "");
+	assert_non_null(w->g);
+	w->ctx = server_context(w->g);
+	eventually(fealty_gateway_ready(w->g));
+}
+
+int
+world_set_up(void **state)
+{
+	(void)world_prepare(state);
+	world_open(*state);
+	return (0);
+}
+
+int
+world_tear_down(void **state)
+{
+	struct world *w = *state;
+
+	close_gateway(w);
+	authd_stop(&w->authd);
+	if (w->other != NULL)
+		authd_stop(&w->other);
+	free(w);
+	return (0);
+}
+
+struct attempt
+attempt_of(uint64_t dn, int tls)
+{
+	static char identity[DEVICES][PSKID_LEN + 1];
+	struct attempt a = {.tls = tls, .identity = identity[dn]};
+
+	device_identity(dn, identity[dn]);
+	device_key(dn, tls, &a.key);
+	return (a);
+}

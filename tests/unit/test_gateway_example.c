@@ -11,7 +11,7 @@
 
 #define AHEAD 200 /* batches written before the first answer is read */
 
-struct world {
+struct example {
 	struct authd *authd;
 	char dir[64], out[80], err[80];
 	pid_t gateway;
@@ -20,7 +20,7 @@ struct world {
 
 /* The gateway with at most that many descriptors (0: as it is). */
 static void
-start_gateway(struct world *w, rlim_t descriptors)
+start_gateway(struct example *w, rlim_t descriptors)
 {
 	const char *argv[] = {"build:examples/gateway", "--url",
 	    authd_url(w->authd), "--credential-file",
@@ -51,7 +51,7 @@ start_gateway(struct world *w, rlim_t descriptors)
 static int
 set_up(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct example *w = calloc(1, sizeof(*w));
 
 	snprintf(w->dir, sizeof(w->dir), "/tmp/fealty-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
@@ -65,7 +65,7 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	struct world *w = *state;
+	struct example *w = *state;
 
 	if (w->gateway > 0)
 		process_stop(&w->gateway, SIGTERM);
@@ -78,7 +78,7 @@ tear_down(void **state)
 }
 
 static int
-reach(const struct world *w)
+reach(const struct example *w)
 {
 	struct timeval limit = {.tv_sec = DEADLINE_MS / 1000};
 	/* so that answers stop the gateway before it has read everything */
@@ -97,7 +97,7 @@ reach(const struct world *w)
 
 /* The device's end of a connection; its first PING was answered. */
 static SSL *
-connect_device(struct world *w, struct attempt *a, uint64_t dn,
+connect_device(struct example *w, struct attempt *a, uint64_t dn,
     char id[PSKID_LEN + 1])
 {
 	SSL_CTX *unused = SSL_CTX_new(TLS_server_method());
@@ -155,7 +155,7 @@ talk_until_closed(SSL *ssl)
 static void
 device_that_never_stops_talking_is_cut_off(void **state)
 {
-	struct world *w = *state;
+	struct example *w = *state;
 	char id[PSKID_LEN + 1];
 	struct attempt a;
 	SSL *ssl;
@@ -188,7 +188,7 @@ cpu_seconds(pid_t pid)
 static void
 running_out_of_descriptors_is_waited_out(void **state)
 {
-	struct world *w = *state;
+	struct example *w = *state;
 	char id[PSKID_LEN + 1];
 	struct attempt a;
 	int fd[100];

@@ -8,63 +8,10 @@
 
 static const char stranger[] = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
 
-struct world {
-	struct authd *authd, *other;
-	struct fealty_options o;
-	struct fealty_gateway *g;
-	SSL_CTX *ctx;
-};
-
-static int
-set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-
-	log_clear();
-	w->authd = authd_start();
-	w->o = authd_options(w->authd);
-	*state = w;
-	return (0);
-}
-
-static void
-open_world(struct world *w)
-{
-	w->g = fealty_gateway_open(&w->o, NULL, 0);
-	assert_non_null(w->g);
-	w->ctx = server_context(w->g);
-	eventually(fealty_gateway_ready(w->g));
-}
-
-static int
-tear_down(void **state)
-{
-	struct world *w = *state;
-
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	authd_stop(&w->authd);
-	if (w->other != NULL)
-		authd_stop(&w->other);
-	free(w);
-	return (0);
-}
-
-static struct attempt
-device(uint64_t dn, int tls)
-{
-	static char identity[DEVICES][PSKID_LEN + 1];
-	struct attempt a = {.tls = tls, .identity = identity[dn]};
-
-	device_identity(dn, identity[dn]);
-	device_key(dn, tls, &a.key);
-	return (a);
-}
-
 static void
 connects(struct world *w, uint64_t dn, int tls)
 {
-	struct attempt a = device(dn, tls);
+	struct attempt a = attempt_of(dn, tls);
 
 	attempt_run(w->g, w->ctx, &a);
 	assert_true(a.client_ok && a.server_ok);
@@ -86,12 +33,12 @@ hello_retry_is_no_oracle_and_no_way_to_another_identity(void **state)
 	struct world *w = *state;
 	struct attempt good, bad;
 
-	open_world(w);
+	world_open(w);
 	/* none of the shares that clients send unasked */
 	assert_int_equal(SSL_CTX_set1_groups_list(w->ctx, "P-521"), 1);
 	connects(w, 1, 13);
-	good = device(1, 13);
-	bad = device(2, 13);
+	good = attempt_of(1, 13);
+	bad = attempt_of(2, 13);
 	bad.identity = stranger;
 	memset(&good.key, 1, sizeof(good.key));
 	good.second = bad.second = "somebody else";
@@ -100,8 +47,8 @@ hello_retry_is_no_oracle_and_no_way_to_another_identity(void **state)
 	assert_int_equal(good.alert, bad.alert);
 	assert_string_equal(good.shape, bad.shape);
 	/* who holds the key of one is not taken for the other */
-	good = device(1, 13);
-	good.second = device(2, 13).identity;
+	good = attempt_of(1, 13);
+	good.second = attempt_of(2, 13).identity;
 	fails(w, &good);
 	good.second = stranger;
 	fails(w, &good);
@@ -111,12 +58,12 @@ static void
 strangers_do_not_make_the_follower_ask(void **state)
 {
 	struct world *w = *state;
-	struct attempt a = device(1, 13);
+	struct attempt a = attempt_of(1, 13);
 	struct fealty_decision d;
 	unsigned before;
 
 	w->o.poll_ms = 600000;
-	open_world(w);
+	world_open(w);
 	before = authd_feed_requests(w->authd);
 	for (int i = 0; i < 20; i++) {
 		a.tls = 12 + i % 2;
@@ -148,7 +95,7 @@ static void
 shouts(struct world *w)
 {
 	static const char text[] = "GET / HTTP/1.0\r\n\r\n";
-	struct attempt a = device(1, 13);
+	struct attempt a = attempt_of(1, 13);
 	struct end end = {0};
 
 	attempt_prepare(w->ctx, &a);
@@ -163,11 +110,11 @@ static void
 floods_of_one_source_do_not_fill_the_log(void **state)
 {
 	struct world *w = *state;
-	struct attempt wrong = device(1, 13);
+	struct attempt wrong = attempt_of(1, 13);
 
 	w->o.failures_burst = 3;
 	w->o.failures_per_minute = 1;
-	open_world(w);
+	world_open(w);
 	memset(&wrong.key, 1, sizeof(wrong.key));
 	for (int i = 0; i < 10; i++) {
 		fails(w, &wrong);
@@ -187,12 +134,12 @@ our_own_failures_are_not_held_against_a_source(void **state)
 	w->o.failures_burst = 2;
 	w->o.failures_per_minute = 1;
 	w->o.max_stale_ms = 300;
-	open_world(w);
+	world_open(w);
 	connects(w, 1, 12);
 	authd_down(w->authd, 1);
 	eventually(!fealty_gateway_ready(w->g));
 	for (int i = 0; i < 5; i++) {
-		struct attempt a = device(1, 12);
+		struct attempt a = attempt_of(1, 12);
 
 		fails(w, &a);
 	}
@@ -210,7 +157,7 @@ unknown_key_is_told_as_worth_another_try_until_asked_for(void **state)
 	struct token_claims c;
 	char token[TOKEN_MAX + 1];
 
-	open_world(w);
+	world_open(w);
 	authd_new_key(w->authd);
 	authd_claims(w->authd, 1, &c);
 	authd_sign(w->authd, &c, token, sizeof(token));
@@ -232,7 +179,7 @@ short_pages_of_the_feed_skip_nothing(void **state)
 	char token[TOKEN_MAX + 1];
 	uint64_t head = 0;
 
-	open_world(w);
+	world_open(w);
 	authd_claims(w->authd, 2, &c);
 	authd_sign(w->authd, &c, token, sizeof(token));
 	assert_true(fealty_token_check(w->g, token, strlen(token), NULL, 0,
@@ -257,7 +204,7 @@ floor_above_the_head_is_not_believed(void **state)
 	struct token_claims c;
 	char token[TOKEN_MAX + 1];
 
-	open_world(w);
+	world_open(w);
 	authd_claims(w->authd, 1, &c);
 	authd_sign(w->authd, &c, token, sizeof(token));
 	authd_floor(w->authd, NUMBER_MAX);
@@ -283,7 +230,7 @@ authd_that_is_behind_is_left_for_another(void **state)
 	w->o.urls = urls;
 	w->o.nurls = 2;
 	w->o.max_stale_ms = 86400000;
-	open_world(w);
+	world_open(w);
 	eventually(fealty_gateway_position(w->g) == pos);
 	/* the first is away for long enough to turn to the second */
 	authd_down(w->authd, 1);
@@ -300,9 +247,9 @@ key_does_not_stay_in_the_session_of_a_live_connection(void **state)
 	unsigned char left[64];
 	size_t n;
 
-	open_world(w);
+	world_open(w);
 	for (int tls = 12; tls <= 13; tls++) {
-		struct attempt a = device(1, tls);
+		struct attempt a = attempt_of(1, tls);
 
 		attempt_run(w->g, w->ctx, &a);
 		assert_true(a.client_ok && a.server_ok);
@@ -321,10 +268,10 @@ static void
 handshake_may_be_abandoned_after_the_gateway_was_closed(void **state)
 {
 	struct world *w = *state;
-	struct attempt a[2] = {device(1, 12), device(2, 13)};
+	struct attempt a[2] = {attempt_of(1, 12), attempt_of(2, 13)};
 	pthread_t client;
 
-	open_world(w);
+	world_open(w);
 	for (int i = 0; i < 2; i++) {
 		enum fealty_step s;
 		int key_fd;
@@ -345,8 +292,7 @@ handshake_may_be_abandoned_after_the_gateway_was_closed(void **state)
 		SSL_free(a[i].client);
 		close(a[i].fds[0]);
 		authd_hold_psk(w->authd, 0);
-		SSL_CTX_free(w->ctx);
-		open_world(w);
+		world_open(w);
 	}
 }
 
@@ -374,11 +320,11 @@ authority_that_hangs_does_not_hold_every_thread(void **state)
 
 	w->o.threads = 2;
 	w->o.request_ms = 1000;
-	open_world(w);
+	world_open(w);
 	connects(w, 1, 12);
 	authd_hold_psk(w->authd, 1);
 	for (int i = 0; i < 6; i++)
-		r[i] = (struct run){w, device((uint64_t)i + 2, 12)};
+		r[i] = (struct run){w, attempt_of((uint64_t)i + 2, 12)};
 	for (int i = 0; i < 6; i++)
 		pthread_create(&thread[i], NULL, run, &r[i]);
 	eventually(authd_psk_requests(w->authd) >= 3);
@@ -392,7 +338,7 @@ authority_that_hangs_does_not_hold_every_thread(void **state)
 	assert_in_range(authd_psk_requests(w->authd), 3, 5);
 	authd_hold_psk(w->authd, 0);
 	for (int i = 0, ok = 0; i < 100 && !ok; i++) {
-		struct attempt a = device(3, 12);
+		struct attempt a = attempt_of(3, 12);
 
 		attempt_run(w->g, w->ctx, &a);
 		ok = a.server_ok;
@@ -407,7 +353,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_prepare, world_tear_down)
 		T(hello_retry_is_no_oracle_and_no_way_to_another_identity),
 		T(strangers_do_not_make_the_follower_ask),
 		T(floods_of_one_source_do_not_fill_the_log),

@@ -9,11 +9,6 @@
 #define THREADS 6
 #define ROUNDS 25
 
-struct world {
-	struct authd *authd;
-	struct fealty_gateway *g;
-	SSL_CTX *ctx;
-};
 struct live {
 	struct fealty_session *session;
 	struct fealty_device device;
@@ -24,40 +19,6 @@ struct driver {
 	unsigned number;
 	struct live live[ROUNDS];
 };
-
-static void
-open_world(struct world *w, const struct fealty_options *o)
-{
-	w->g = fealty_gateway_open(o, NULL, 0);
-	assert_non_null(w->g);
-	w->ctx = server_context(w->g);
-	eventually(fealty_gateway_ready(w->g));
-}
-
-static int
-set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct fealty_options o;
-
-	w->authd = authd_start();
-	o = authd_options(w->authd);
-	open_world(w, &o);
-	*state = w;
-	return (0);
-}
-
-static int
-tear_down(void **state)
-{
-	struct world *w = *state;
-
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	authd_stop(&w->authd);
-	free(w);
-	return (0);
-}
 
 static void
 on_close(void *arg, const char *code, uint64_t position)
@@ -172,16 +133,13 @@ static void
 handshakes_beyond_the_bound_are_not_taken(void **state)
 {
 	struct world *w = *state;
-	struct fealty_options o = authd_options(w->authd);
 	struct attempt a[MANY];
 	struct ends ends = {0};
 	char id[PSKID_LEN + 1];
 	int taken = 0;
 
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	o.max_handshakes = 8;
-	open_world(w, &o);
+	w->o.max_handshakes = 8;
+	world_open(w);
 	/* peers that connect and say nothing */
 	for (int i = 0; i < MANY; i++) {
 		prepare(&a[i], 1, 13, id);
@@ -402,7 +360,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 		T(no_session_survives_an_event_whatever_the_order),
 		T(handshakes_beyond_the_bound_are_not_taken),
 		T(silent_peers_keep_nobody_out),

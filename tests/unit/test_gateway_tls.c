@@ -6,65 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct world {
-	struct authd *authd;
-	struct fealty_gateway *g;
-	SSL_CTX *ctx;
-};
-
-static void
-open_world(struct world *w, struct fealty_options *o)
-{
-	char reason[FEALTY_REASON] = "";
-
-	log_clear();
-	w->g = fealty_gateway_open(o, reason, sizeof(reason));
-	assert_string_equal(reason, "");
-	assert_non_null(w->g);
-	w->ctx = server_context(w->g);
-	eventually(fealty_gateway_ready(w->g));
-}
-
-static int
-set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct fealty_options o;
-
-	w->authd = authd_start();
-	o = authd_options(w->authd);
-	open_world(w, &o);
-	*state = w;
-	return (0);
-}
-
-static int
-tear_down(void **state)
-{
-	struct world *w = *state;
-
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	authd_stop(&w->authd);
-	free(w);
-	return (0);
-}
-
-static struct attempt
-device(uint64_t dn, int tls)
-{
-	static char identity[DEVICES][PSKID_LEN + 1];
-	struct attempt a = {.tls = tls, .identity = identity[dn]};
-
-	device_identity(dn, identity[dn]);
-	device_key(dn, tls, &a.key);
-	return (a);
-}
-
 static void
 a_device_connects_over(struct world *w, int tls)
 {
-	struct attempt a = device(1, tls);
+	struct attempt a = attempt_of(1, tls);
 
 	for (int i = 0; i < 3; i++) {
 		attempt_run(w->g, w->ctx, &a);
@@ -102,7 +47,7 @@ key_of_one_tls_version_is_none_of_the_other(void **state)
 	struct world *w = *state;
 
 	for (int tls = 12; tls <= 13; tls++) {
-		struct attempt a = device(2, tls);
+		struct attempt a = attempt_of(2, tls);
 
 		device_key(2, 25 - tls, &a.key);
 		attempt_run(w->g, w->ctx, &a);
@@ -128,9 +73,10 @@ no_oracle_over(struct world *w, int tls)
 {
 	static const char garbage[] =
 	    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
-	struct attempt wrong = device(3, tls), made_up = device(3, tls);
-	struct attempt forged = device(3, tls), other = device(3, tls);
-	struct attempt revoked = device(4, tls), refused = device(5, tls);
+	struct attempt wrong = attempt_of(3, tls), made_up = attempt_of(3, tls);
+	struct attempt forged = attempt_of(3, tls), other = attempt_of(3, tls);
+	struct attempt revoked = attempt_of(4, tls);
+	struct attempt refused = attempt_of(5, tls);
 	char bent[PSKID_LEN + 1];
 	uint64_t pos;
 
@@ -177,7 +123,7 @@ static void
 garbage_and_blocked_devices_cause_no_request(void **state)
 {
 	struct world *w = *state;
-	struct attempt a = device(6, 13), b = device(6, 12);
+	struct attempt a = attempt_of(6, 13), b = attempt_of(6, 12);
 	uint64_t pos = authd_event(w->authd, EV_DEVICE, 6, EFFECT_BLOCK);
 
 	eventually(fealty_gateway_position(w->g) >= pos);
@@ -193,7 +139,7 @@ static void
 tls12_without_extended_master_secret_is_refused(void **state)
 {
 	struct world *w = *state;
-	struct attempt a = device(1, 12);
+	struct attempt a = attempt_of(1, 12);
 
 	a.no_ems = 1;
 	fails_with(w, &a, "invalid_request");
@@ -223,16 +169,13 @@ static void
 bad_sources_are_limited_without_telling(void **state)
 {
 	struct world *w = *state;
-	struct fealty_options o = authd_options(w->authd);
-	struct attempt bad = device(1, 13), good = device(1, 13);
+	struct attempt bad = attempt_of(1, 13), good = attempt_of(1, 13);
 	char shape[512];
 	int alert;
 
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	o.failures_burst = 3;
-	o.failures_per_minute = 1;
-	open_world(w, &o);
+	w->o.failures_burst = 3;
+	w->o.failures_per_minute = 1;
+	world_open(w);
 	bad.identity = "nobody";
 	attempt_run(w->g, w->ctx, &bad);
 	attempt_close(&bad);
@@ -295,7 +238,7 @@ readable(int fd)
 static void
 loop_goes_on_while_a_key_is_fetched_over(struct world *w, int tls)
 {
-	struct attempt waiting = device(1, tls), other = device(2, tls);
+	struct attempt waiting = attempt_of(1, tls), other = attempt_of(2, tls);
 	pthread_t client, client2;
 	int key_fd;
 
@@ -354,7 +297,7 @@ abandoned_handshake_is_cleaned_up(void **state)
 
 	authd_hold_psk(w->authd, 1);
 	for (int tls = 12; tls <= 13; tls++) {
-		struct attempt a = device(3, tls);
+		struct attempt a = attempt_of(3, tls);
 		unsigned before = authd_psk_requests(w->authd);
 		pthread_t client;
 		int key_fd;
@@ -382,7 +325,7 @@ static void
 fill_that_raced_with_an_event_is_not_kept(void **state)
 {
 	struct world *w = *state;
-	struct attempt a = device(5, 13);
+	struct attempt a = attempt_of(5, 13);
 	pthread_t client;
 	uint64_t pos;
 	int key_fd;
@@ -405,7 +348,7 @@ fill_that_raced_with_an_event_is_not_kept(void **state)
 	attempt_close(&a);
 	assert_true(log_has("handshake refused", "token_cut", NULL));
 	/* the next one gets a new answer */
-	a = device(5, 13);
+	a = attempt_of(5, 13);
 	attempt_run(w->g, w->ctx, &a);
 	assert_true(a.server_ok);
 	attempt_close(&a);
@@ -416,13 +359,10 @@ static void
 out_of_touch_gateway_lets_nobody_in(void **state)
 {
 	struct world *w = *state;
-	struct fealty_options o = authd_options(w->authd);
-	struct attempt a = device(1, 13);
+	struct attempt a = attempt_of(1, 13);
 
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	o.max_stale_ms = 300;
-	open_world(w, &o);
+	w->o.max_stale_ms = 300;
+	world_open(w);
 	attempt_run(w->g, w->ctx, &a);
 	assert_true(a.server_ok);
 	attempt_close(&a);
@@ -447,7 +387,7 @@ static void
 first_use_is_told_and_a_look_up_never(void **state)
 {
 	struct world *w = *state;
-	struct attempt a = device(3, 13), wrong = device(3, 13);
+	struct attempt a = attempt_of(3, 13), wrong = attempt_of(3, 13);
 	struct fealty_decision d;
 	struct fealty_psk psk;
 	unsigned requests, before;
@@ -475,7 +415,7 @@ first_use_is_told_and_a_look_up_never(void **state)
 	}
 	assert_int_equal(authd_used(w->authd, &requests), 1);
 	/* a host with a TLS of its own: when it registers the session */
-	assert_int_equal(fealty_psk_find(w->g, device(4, 12).identity,
+	assert_int_equal(fealty_psk_find(w->g, attempt_of(4, 12).identity,
 	    PSKID_LEN, 12, DEADLINE_MS, &psk, &d), 1);
 	assert_int_equal(authd_used(w->authd, &requests), 1);
 	struct fealty_session *s = fealty_session_register(w->g, &psk.device,
@@ -484,7 +424,7 @@ first_use_is_told_and_a_look_up_never(void **state)
 	eventually(authd_used(w->authd, &requests) == 2);
 	fealty_session_unregister(w->g, &s);
 	/* or when it says so, of a key that it was given */
-	a = device(5, 13);
+	a = attempt_of(5, 13);
 	assert_int_equal(fealty_psk_used(w->g, a.identity, PSKID_LEN), -1);
 	assert_int_equal(fealty_psk_find(w->g, a.identity, PSKID_LEN, 13,
 	    DEADLINE_MS, &psk, &d), 1);
@@ -500,7 +440,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 		T(device_connects_over_tls13_without_tickets),
 		T(device_connects_over_tls12_without_tickets),
 		T(key_of_one_tls_version_is_none_of_the_other),

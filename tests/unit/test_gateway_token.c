@@ -3,41 +3,6 @@
 
 #include <pthread.h>
 
-struct world {
-	struct authd *authd;
-	struct fealty_gateway *g;
-	SSL_CTX *ctx;
-};
-
-static int
-set_up(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct fealty_options o;
-
-	log_clear();
-	w->authd = authd_start();
-	o = authd_options(w->authd);
-	w->g = fealty_gateway_open(&o, NULL, 0);
-	assert_non_null(w->g);
-	w->ctx = server_context(w->g);
-	eventually(fealty_gateway_ready(w->g));
-	*state = w;
-	return (0);
-}
-
-static int
-tear_down(void **state)
-{
-	struct world *w = *state;
-
-	SSL_CTX_free(w->ctx);
-	fealty_gateway_close(&w->g);
-	authd_stop(&w->authd);
-	free(w);
-	return (0);
-}
-
 static const char *
 judge(struct world *w, const char *token, const struct fealty_device *peer,
     struct fealty_decision *d)
@@ -469,7 +434,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define T(f) cmocka_unit_test_setup_teardown(f, world_set_up, world_tear_down)
 		T(good_token_says_whose_it_is),
 		T(tokens_that_do_not_fit_are_refused_with_their_code),
 		T(bent_tokens_are_refused),
