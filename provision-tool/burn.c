@@ -324,17 +324,34 @@ resume(struct burn *b, int last)
 		if (e == ERR_OK)
 			e = burn_prove(b);
 	}
-	if (e == ERR_OK)
-		e = look_up(b);
+	if (e != ERR_OK)
+		return e;
+	b->step = steps[CONFIRM].name;
+	e = look_up(b);
 	if (e == ERR_OK)
 		e = note(b, CONFIRM);
 	return e == ERR_OK ? run_steps(b, LOCK, final_step(b->target)) : e;
 }
 
-/* Was this failure of resume one that a burn from the start may mend? */
-static int
-start_over(enum err e)
+int
+burn_at_target(const char *step)
 {
+	return strcmp(step, "target") == 0 ||
+	       strcmp(step, steps[WRITE].name) == 0 ||
+	       strcmp(step, steps[READ_BACK].name) == 0 ||
+	       strcmp(step, steps[PROVE].name) == 0 ||
+	       strcmp(step, steps[LOCK].name) == 0;
+}
+
+/*
+ * Was this failure of resume one that a burn from the start may mend? What is
+ * late may be torn, too; but a unit that is done is not begun anew for that.
+ */
+static int
+start_over(const struct burn *b, enum err e, int last)
+{
+	if (e == ERR_TIMEOUT)
+		return last < CONFIRM && burn_at_target(b->step);
 	return e == ERR_NOT_FOUND || e == ERR_RECORD || e == ERR_WRONG_STATE ||
 	       e == ERR_CHALLENGE || e == ERR_PROOF || e == ERR_CONFIG ||
 	       e == ERR_TOO_LARGE;
@@ -380,7 +397,7 @@ burn_run(struct burn *b)
 		e = resume(b, last);
 	if (e == ERR_OK && b->resumed && came_back(b))
 		e = ERR_WRONG_STATE;
-	if (e != ERR_OK && start_over(e)) {
+	if (e != ERR_OK && start_over(b, e, last)) {
 		b->resumed = 0;
 		memset(&b->detail, 0, sizeof(b->detail));
 		secret_free(&b->record);

@@ -53,6 +53,8 @@ struct burn {
  * b->step and b->detail say where and why; the same call again goes on.
  */
 enum err burn_run(struct burn *b) MUST_CHECK;
+/* 1 for a step that is the target's alone: no other unit fails of that. */
+int burn_at_target(const char *step);
 /*
  * 1 and the journal's entry when this order's unit was finished by a target
  * of that kind: not held against target nor authority.

@@ -54,11 +54,12 @@ trim(struct line *l)
 	return from == end || l->text[from] == '#' ? NULL : l->text + from;
 }
 
-static void
-take_serial(const char *s, size_t len, struct unit *out)
+void
+unit_take(const char *s, size_t len, struct unit *out)
 {
 	size_t i;
 
+	memset(out, 0, sizeof(*out));
 	for (i = 0; i < len && i < sizeof(out->serial) - 1; i++)
 		out->serial[i] = s[i] > ' ' && s[i] <= '~' ? s[i] : '?';
 	out->serial[i] = '\0';
@@ -77,9 +78,8 @@ take_unit(struct line *l, struct unit *out)
 	l->len = 0;
 	if (s == NULL)
 		return 0;
-	memset(out, 0, sizeof(*out));
 	len = strcspn(s, " \t");
-	take_serial(s, len, out);
+	unit_take(s, len, out);
 	s += len + strspn(s + len, " \t");
 	if (out->fault == NULL && *s != '\0' &&
 	    (parse_u64(s, SLOT_MOST, &slot) != ERR_OK || slot == 0))

@@ -1,6 +1,7 @@
 #ifndef PROVISION_FEED_H
 #define PROVISION_FEED_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/base/err.h"
@@ -17,6 +18,9 @@ struct unit {
 	unsigned slot; /* 0: any */
 	const char *fault; /* why it cannot be burned, or NULL */
 };
+
+/* A unit of what was scanned: its serial number and, if so, its fault. */
+void unit_take(const char *s, size_t len, struct unit *out);
 
 /* path "-": standard input. ERR_IO with d. */
 enum err feed_open(const char *path, struct feed **out,

@@ -139,7 +139,8 @@ burn_patiently(struct slot *s, struct burn *b)
 		*b = fresh;
 		e = burn_run(b);
 		now = clock_mono_ms(&clock_system);
-		if (e == ERR_OK || !err_retryable(e) || b->halted)
+		if (e == ERR_OK || !err_retryable(e) || b->halted ||
+		    burn_at_target(b->step))
 			break;
 		if (now >= end) {
 			end_line(l, "the trouble does not pass");

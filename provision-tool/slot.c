@@ -97,13 +97,15 @@ enum err
 slot_load(const struct slot *t, struct image **img, struct detail *d)
 {
 	struct buf text = {.max = IMAGE_MAX};
+	struct detail why = {""};
 	enum err e;
 
 	e = file_read(t->in, IMAGE_MAX, &text);
-	if (e != ERR_OK)
-		detail_set(d, "image %s cannot be read", t->in);
 	if (e == ERR_OK)
-		e = image_parse(t->kind, &text, img, d);
+		e = image_parse(t->kind, &text, img, &why);
+	if (e != ERR_OK)
+		detail_set(d, "image %.120s: %s", t->in, why.text[0] == '\0' ?
+			   "it cannot be read" : why.text);
 	if (e == ERR_OK)
 		e = check_placeholder(t, *img, d);
 	if (e == ERR_OK)

@@ -257,7 +257,10 @@ exec_write(void *state, const char *device_id, const struct secret *record,
 	return e;
 }
 
-/* A tool that fails here leaves a unit that is to be written again. */
+/*
+ * A tool that fails here leaves a unit that is to be written again; of one
+ * that is late nobody knows.
+ */
 static enum err
 exec_read(void *state, const char *device_id, struct secret *record,
 	  struct detail *d)
@@ -273,7 +276,7 @@ exec_read(void *state, const char *device_id, struct secret *record,
 	}
 	if (e == ERR_OK)
 		e = secret_set(record, out.p, out.len);
-	else if (e != ERR_NOMEM)
+	else if (e != ERR_NOMEM && e != ERR_TIMEOUT)
 		e = ERR_RECORD;
 	buf_free(&out);
 	return e;
@@ -311,7 +314,7 @@ exec_prove(void *state, const char *device_id,
 			      "hexadecimal digits");
 		e = ERR_PROOF;
 	}
-	if (e != ERR_OK && e != ERR_NOMEM)
+	if (e != ERR_OK && e != ERR_NOMEM && e != ERR_TIMEOUT)
 		e = ERR_PROOF;
 	buf_free(&out);
 	return e;

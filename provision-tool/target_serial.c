@@ -1,5 +1,6 @@
 #include "provision-tool/target.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,8 +113,12 @@ serial_target_open(const char *rest, void **state, struct detail *d)
 	if ((e = take_options(p, opts, &conf, d)) != ERR_OK)
 		goto out;
 	e = ERR_REQUEST;
-	if (*s == '\0' || realpath(s, p->name) == NULL) {
+	if (*s == '\0') {
 		detail_set(d, "name the serial line: serial:/dev/ttyUSB0");
+		goto out;
+	}
+	if (realpath(s, p->name) == NULL) {
+		detail_set(d, "serial line %.100s: %s", s, strerror(errno));
 		goto out;
 	}
 	conf.device = p->name;

@@ -16,20 +16,43 @@ tell_exit(enum err e)
 	return err_retryable(e) ? TRY_AGAIN : REFUSED;
 }
 
+/* What only somebody else can mend, or another command. */
+static const struct {
+	enum err e;
+	const char *text;
+} others[] = {
+    {ERR_SERIAL_USED, "; if the unit works, it is done; if what was burned "
+		      "is lost, have that device revoked (authctl revoke) "
+		      "and give the unit another serial number"},
+    {ERR_ORDER_CLOSED, "; burn it for an order that is open (--order)"},
+    {ERR_ORDER_EXPIRED, "; have another order opened (authctl order create) "
+			"and burn it for that (--order)"},
+    {ERR_ORDER_FULL, "; have another order opened (authctl order create) "
+		     "and burn it for that (--order)"},
+    {ERR_STATION, "; burn it at one of them, or have an order opened with "
+		  "this station"},
+    {ERR_CREDENTIAL, "; check --credential-file and --url"},
+    {ERR_ROLE, "; give a station's --credential-file"},
+};
+
 /* What to do about a failure, where the error's own text does not say. */
 static const char *
 advice(const char *step, enum err e)
 {
+	size_t i;
+
+	if (burn_at_target(step))
+		return "; check the target and run the same command again";
 	if (err_retryable(e))
 		return "; run the same command again";
-	if (e == ERR_SERIAL_USED)
-		return "; if the unit works, it is done; if what was burned "
-		       "is lost, have that device revoked (authctl revoke) "
-		       "and give the unit another serial number";
-	if (strcmp(step, "write") == 0 || strcmp(step, "read-back") == 0 ||
-	    strcmp(step, "prove") == 0 || strcmp(step, "lock") == 0 ||
-	    strcmp(step, "target") == 0)
-		return "; check the target and run the same command again";
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (others[i].e == e)
+			return others[i].text;
+	if (e == ERR_NOT_FOUND && strcmp(step, "reserve") == 0)
+		return "; check --order";
+	if (e == ERR_PROOF)
+		return "; take a target that proves as the order demands "
+		       "(provision-tool targets)";
 	if (e == ERR_IO)
 		return "; mend that and run the same command again";
 	return "";

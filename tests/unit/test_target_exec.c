@@ -224,7 +224,7 @@ answers_are_taken_as_octets_or_digits_only(void **state)
 	    {"true", ERR_PROOF},
 	    {"exit 1", ERR_PROOF},
 	    {"cat /dev/zero", ERR_PROOF},
-	    {"sleep 100", ERR_PROOF},
+	    {"sleep 100", ERR_TIMEOUT},
 	};
 	unsigned char challenge[CHALLENGE_LEN], answer[32];
 	struct target_place *p = *state;

@@ -6,248 +6,12 @@
  */
 #include "tests/unit/target_fixture.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include <fealty/device_openssl.h>
 #include "lib/base/clock.h"
-#include "tests/helpers/serial_device.h"
-
-enum fault { NONE, DROP, DOUBLE, CORRUPT, TRUNCATE, LATE, NOISE, NFAULTS };
-static const char *const fault_names[NFAULTS] = {
-    "none", "drop", "double", "corrupt", "truncate", "late", "noise"};
-
-enum lie {
-	HONEST,
-	SILENT,
-	BABBLES,	/* without end, and never a frame */
-	OTHER_VERSION,
-	WRONG_PROOF,
-	SHORT_PROOF,
-	FULL,		/* the medium takes nothing */
-	BAD_HELLO,
-	RESTARTS	/* once, before the second chunk */
-};
+#include "tests/helpers/serial_wire.h"
 
 #define FRAMES_MAX 64
-static struct wire {
-	pthread_t thread;
-	int master, stop[2];
-	char path[64];
-	struct serial_device dev;
-	/* faults */
-	enum fault fault;
-	int at;	     /* frame, both ways counted together, from 0 */
-	int frames;  /* seen */
-	enum lie lie;
-	uint8_t held[FEALTY_FRAME_MAX]; /* a late frame */
-	size_t held_len;
-	int held_up; /* towards the station */
-	struct fealty_line in;
-	uint8_t raw[FEALTY_FRAME_MAX];
-	size_t raw_len;
-} w;
-
-static void
-to_station(const uint8_t *p, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0 && (n = write(w.master, p, len)) > 0) {
-		p += n;
-		len -= (size_t)n;
-	}
-}
-
-static void carry(const uint8_t *p, size_t len, int up);
-
-/* An answer of our own making, in place of the device's. */
-static void
-forge(const struct fealty_frame *q, const void *payload, size_t len,
-      uint8_t version)
-{
-	struct fealty_frame a = {version, q->type | FEALTY_S_ANSWER,
-				 q->session, q->seq, (uint16_t)len, payload};
-	uint8_t out[FEALTY_FRAME_MAX];
-
-	to_station(out, fealty_frame_write(&a, out));
-}
-
-/* 1 when the device's own answer is not to be. */
-static int
-lied(const struct fealty_frame *q)
-{
-	static const uint8_t zeros[33], version[2] = {FEALTY_S_VERSION, 7};
-	static const uint8_t medium[1] = {FEALTY_S_MEDIUM};
-	static const uint8_t hello[4] = {0, 9, 9, 9};
-
-	switch (w.lie) {
-	case SILENT:
-		return 1;
-	case OTHER_VERSION:
-		forge(q, version, sizeof(version), 1);
-		return 1;
-	case WRONG_PROOF:
-	case SHORT_PROOF:
-		if (q->type != FEALTY_S_PROVE)
-			return 0;
-		forge(q, zeros, w.lie == WRONG_PROOF ? 33 : 9, 1);
-		return 1;
-	case FULL:
-		if (q->type != FEALTY_S_WRITE)
-			return 0;
-		forge(q, medium, sizeof(medium), 1);
-		return 1;
-	case BAD_HELLO:
-		forge(q, hello, sizeof(hello), 1);
-		return 1;
-	case RESTARTS:
-		if (q->type == FEALTY_S_COMMIT) {
-			w.lie = HONEST;
-			serial_device_start(&w.dev);
-		}
-		return 0;
-	default:
-		return 0;
-	}
-}
-
-static void
-deliver(const uint8_t *p, size_t len, int up)
-{
-	uint8_t out[8 * FEALTY_FRAME_MAX];
-	struct fealty_frame f;
-	size_t i, n;
-
-	if (up) {
-		to_station(p, len);
-		return;
-	}
-	for (i = 0; i < len; i++) {
-		if (fealty_line_take(&w.in, p[i], &f) && lied(&f))
-			return;
-	}
-	n = serial_device_hear(&w.dev, p, len, out, sizeof(out));
-	if (n > 0)
-		carry(out, n, 1);
-}
-
-/* One frame on its way, and what befalls it. */
-static void
-carry(const uint8_t *p, size_t len, int up)
-{
-	static const uint8_t noise[] = "\0\0boot 1.2.3\r\nready\r\n\377\1\2";
-	uint8_t copy[FEALTY_FRAME_MAX];
-	int hit = w.frames++ == w.at;
-	enum fault fault = hit ? w.fault : NONE;
-
-	memcpy(copy, p, len);
-	switch (fault) {
-	case DROP:
-		return;
-	case LATE:
-		memcpy(w.held, p, len);
-		w.held_len = len;
-		w.held_up = up;
-		return;
-	case CORRUPT:
-		copy[len / 2] ^= 0x20;
-		break;
-	case TRUNCATE:
-		len = len / 2;
-		break;
-	case NOISE:
-		deliver(noise, sizeof(noise), up);
-		break;
-	case DOUBLE:
-		deliver(copy, len, up);
-		break;
-	default:
-		break;
-	}
-	deliver(copy, len, up);
-	/* the late one, two frames after its time */
-	if (w.held_len > 0 && w.frames > w.at + 2) {
-		len = w.held_len;
-		w.held_len = 0;
-		deliver(w.held, len, w.held_up);
-	}
-}
-
-/* Cuts what the station sends into its frames: 00 … 00. */
-static void
-from_station(uint8_t octet)
-{
-	if (w.raw_len == sizeof(w.raw))
-		w.raw_len = 0;
-	w.raw[w.raw_len++] = octet;
-	if (octet != 0 || w.raw_len == 1)
-		return;
-	carry(w.raw, w.raw_len, 0);
-	w.raw_len = 0;
-}
-
-static void *
-live(void *arg)
-{
-	struct pollfd p[2] = {{w.master, POLLIN, 0}, {w.stop[0], POLLIN, 0}};
-	uint8_t in[256];
-	ssize_t n, i;
-
-	while (poll(p, 2, w.lie == BABBLES ? 1 : -1) >= 0) {
-		if (p[1].revents != 0)
-			return arg;
-		if (w.lie == BABBLES)
-			to_station((const uint8_t *)"\377babble", 7);
-		if ((p[0].revents & POLLIN) == 0)
-			continue;
-		n = read(w.master, in, sizeof(in));
-		for (i = 0; i < n && w.lie != BABBLES; i++)
-			from_station(in[i]);
-	}
-	return arg;
-}
-
-static void
-plug_in(enum fault fault, int at, enum lie lie)
-{
-	struct termios t;
-	int slave;
-
-	memset(&w, 0, sizeof(w));
-	serial_device_make(&w.dev);
-	w.fault = fault;
-	w.at = at;
-	w.lie = lie;
-	w.master = posix_openpt(O_RDWR | O_NOCTTY);
-	assert_true(w.master >= 0);
-	assert_int_equal(grantpt(w.master), 0);
-	assert_int_equal(unlockpt(w.master), 0);
-	assert_int_equal(ptsname_r(w.master, w.path, sizeof(w.path)), 0);
-	/* raw from the start: nothing of the device's is echoed */
-	slave = open(w.path, O_RDWR | O_NOCTTY);
-	assert_int_equal(tcgetattr(slave, &t), 0);
-	cfmakeraw(&t);
-	assert_int_equal(tcsetattr(slave, TCSANOW, &t), 0);
-	w.stop[1] = slave; /* kept open: a master without a slave hangs up */
-	assert_int_equal(pipe(w.stop), 0);
-	assert_int_equal(pthread_create(&w.thread, NULL, live, NULL), 0);
-	(void)close(slave);
-}
-
-static void
-unplug(void)
-{
-	assert_int_equal(write(w.stop[1], "x", 1), 1);
-	assert_int_equal(pthread_join(w.thread, NULL), 0);
-	(void)close(w.stop[0]);
-	(void)close(w.stop[1]);
-	(void)close(w.master);
-}
+static struct wire w;
 
 static struct target *
 target_of(struct target_place *p, const char *options)
@@ -282,7 +46,7 @@ whole_way(struct target_place *p, enum fault fault, int at)
 	struct target *t;
 	int frames;
 
-	plug_in(fault, at, HONEST);
+	wire_plug_in(&w, fault, at, HONEST);
 	t = target_of(p, ",timeout=40ms,lock=yes");
 	assert_int_equal(target_can(t), TARGET_PROVES | TARGET_LOCKS);
 	assert_int_equal(target_proof(t), PROOF_DEVICE);
@@ -290,10 +54,10 @@ whole_way(struct target_place *p, enum fault fault, int at)
 	    target_write(t, ONE, &p->one, &d) != ERR_OK ||
 	    target_prove(t, ONE, challenge, answer, &d) != ERR_OK ||
 	    target_lock(t, ONE, &d) != ERR_OK)
-		fail_msg("%s at frame %d: %s", fault_names[fault], at, d.text);
+		fail_msg("%s at frame %d: %s", wire_fault_names[fault], at, d.text);
 	assert_proof(&p->one, answer);
 	target_close(&t);
-	unplug();
+	wire_unplug(&w);
 	frames = w.frames;
 	assert_int_equal(w.dev.s.len, p->one.len);
 	assert_memory_equal(w.dev.s.mem, p->one.p, p->one.len);
@@ -359,7 +123,7 @@ device_that_answers_wrongly_or_not_is_told_in_bounded_time(void **state)
 
 	for (i = 0; i < COUNT(stories); i++) {
 		d.text[0] = '\0';
-		plug_in(NONE, -1, stories[i].lie);
+		wire_plug_in(&w, NONE, -1, stories[i].lie);
 		end = clock_mono_ms(&clock_system) + 10000;
 		t = target_of(p, ",timeout=50ms");
 		e = prove_after_write(p, t, answer, &d);
@@ -372,7 +136,7 @@ device_that_answers_wrongly_or_not_is_told_in_bounded_time(void **state)
 		else
 			assert_non_null(strstr(d.text, w.path));
 		target_close(&t);
-		unplug();
+		wire_unplug(&w);
 	}
 }
 
@@ -386,12 +150,12 @@ wrong_proof_is_handed_on_as_it_is(void **state)
 	struct detail d = {""};
 	struct target *t;
 
-	plug_in(NONE, -1, WRONG_PROOF);
+	wire_plug_in(&w, NONE, -1, WRONG_PROOF);
 	t = target_of(p, "");
 	assert_int_equal(prove_after_write(p, t, answer, &d), ERR_OK);
 	assert_memory_equal(answer, zeros, 32);
 	target_close(&t);
-	unplug();
+	wire_unplug(&w);
 }
 
 static void
@@ -402,7 +166,7 @@ device_of_another_identity_is_neither_overwritten_nor_locked(void **state)
 	struct detail d = {""};
 	struct target *t;
 
-	plug_in(NONE, -1, HONEST);
+	wire_plug_in(&w, NONE, -1, HONEST);
 	t = target_of(p, ",lock=yes");
 	assert_int_equal(target_prove(t, ONE, challenge, answer, &d),
 			 ERR_NOT_FOUND);
@@ -421,7 +185,7 @@ device_of_another_identity_is_neither_overwritten_nor_locked(void **state)
 			 ERR_OK);
 	assert_proof(&p->two, answer);
 	target_close(&t);
-	unplug();
+	wire_unplug(&w);
 }
 
 static void
@@ -432,7 +196,7 @@ locked_device_is_not_written_and_can_be_proven_again(void **state)
 	struct detail d = {""};
 	struct target *t;
 
-	plug_in(NONE, -1, HONEST);
+	wire_plug_in(&w, NONE, -1, HONEST);
 	t = target_of(p, ",lock=yes,replace=yes");
 	assert_int_equal(target_write(t, ONE, &p->one, &d), ERR_OK);
 	assert_int_equal(target_lock(t, ONE, &d), ERR_OK);
@@ -444,7 +208,7 @@ locked_device_is_not_written_and_can_be_proven_again(void **state)
 	assert_int_equal(target_lock(t, ONE, NULL), ERR_OK);
 	assert_int_equal(w.dev.locks, 1);
 	target_close(&t);
-	unplug();
+	wire_unplug(&w);
 }
 
 static void
@@ -454,7 +218,7 @@ wrong_unit_is_refused_before_a_key_is_released(void **state)
 	struct detail d = {""};
 	struct target *t;
 
-	plug_in(NONE, -1, HONEST);
+	wire_plug_in(&w, NONE, -1, HONEST);
 	t = target_of(p, ",unit=SN0001");
 	assert_int_equal(target_ready(t, &d), ERR_OK);
 	target_close(&t);
@@ -462,7 +226,7 @@ wrong_unit_is_refused_before_a_key_is_released(void **state)
 	assert_int_equal(target_ready(t, &d), ERR_WRONG_STATE);
 	assert_non_null(strstr(d.text, "is unit \"SN0001\""));
 	target_close(&t);
-	unplug();
+	wire_unplug(&w);
 }
 
 static void
@@ -472,7 +236,7 @@ line_in_use_is_another_s(void **state)
 	struct target *t, *u;
 	struct detail d = {""};
 
-	plug_in(NONE, -1, HONEST);
+	wire_plug_in(&w, NONE, -1, HONEST);
 	t = target_of(p, "");
 	u = target_of(p, "");
 	assert_int_equal(target_ready(t, &d), ERR_OK);
@@ -481,7 +245,7 @@ line_in_use_is_another_s(void **state)
 	target_close(&t);
 	assert_int_equal(target_ready(u, NULL), ERR_OK);
 	target_close(&u);
-	unplug();
+	wire_unplug(&w);
 }
 
 static void
@@ -491,10 +255,10 @@ line_that_goes_is_told(void **state)
 	struct detail d = {""};
 	struct target *t;
 
-	plug_in(NONE, -1, HONEST);
+	wire_plug_in(&w, NONE, -1, HONEST);
 	t = target_of(p, "");
 	assert_int_equal(target_ready(t, &d), ERR_OK);
-	unplug();
+	wire_unplug(&w);
 	assert_int_equal(target_write(t, ONE, &p->one, &d), ERR_IO);
 	assert_non_null(strstr(d.text, "is gone: check the cable"));
 	target_close(&t);
@@ -506,7 +270,7 @@ options_that_mean_nothing_are_refused(void **state)
 	struct target_place *p = *state;
 
 	target_refused(p, "serial:", "name the serial line");
-	target_refused(p, "serial:%/none", "name the serial line");
+	target_refused(p, "serial:%/none", "/none: No such file");
 	target_refused(p, "serial:%,baud=115200", "");
 	target_refused(p, "serial:/dev/null", "no serial line");
 	target_refused(p, "serial:/dev/null,baud=12345", "usual speeds");
