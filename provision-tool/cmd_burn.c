@@ -5,7 +5,6 @@
 #include "lib/base/opt.h"
 #include "provision-tool/burn.h"
 #include "provision-tool/cmd.h"
-#include "provision-tool/feed.h"
 #include "provision-tool/station.h"
 #include "provision-tool/stats.h"
 #include "provision-tool/tell.h"
@@ -50,23 +49,6 @@ check_opts(const struct burn_opts *o)
 		fault = fault != NULL ? fault :
 			label_fault(&o->label, o->st.target);
 	return fault == NULL ? DONE : usage(fault);
-}
-
-/* What was scanned is the unit's fault, not the command's. */
-static int
-check_serial(const struct burn_opts *o)
-{
-	struct detail d = {""};
-	struct unit u;
-	struct told t = {.serial = u.serial, .step = "serial", .e = ERR_NAME,
-			 .detail = &d};
-
-	unit_take(o->serial, strlen(o->serial), &u);
-	if (u.fault == NULL)
-		return DONE;
-	detail_set(&d, "%s", u.fault);
-	tell_failure(&t);
-	return tell_exit(t.e);
 }
 
 /* Everything the burn stands on; *step names what could not be opened. */
@@ -140,7 +122,7 @@ cmd_burn(int argc, char **argv)
 	if (rest < argc)
 		return usage("burn takes options only");
 	if ((code = check_opts(&o)) != DONE ||
-	    (code = check_serial(&o)) != DONE)
+	    (code = tell_serial(o.serial)) != DONE)
 		return code;
 	e = prepare(&o, &b, &d, &step);
 	if (e != ERR_OK) {

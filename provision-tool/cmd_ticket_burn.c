@@ -1,11 +1,11 @@
 /* burn --ticket: a burn without network. */
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "lib/base/opt.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/station_key.h"
+#include "provision-tool/tell.h"
 #include "provision-tool/ticket_burn.h"
 #include "provision-tool/ticket_file.h"
 
@@ -57,9 +57,7 @@ check_opts(const struct ticket_opts *o)
 		return usage(lacks, "target");
 	if (o->journal == NULL)
 		return usage(lacks, "journal");
-	if (!name_is_serial(o->serial))
-		return usage("that is no serial number: scan again", "");
-	return DONE;
+	return tell_serial(o->serial);
 }
 
 static const char *
@@ -68,10 +66,7 @@ advice(const char *step, enum err e)
 	if (e == ERR_SERIAL_USED)
 		return "; if the unit works, it is done: push the ticket; else "
 		       "give the unit another serial number";
-	if (err_retryable(e) || strcmp(step, "write") == 0 ||
-	    strcmp(step, "read-back") == 0 || strcmp(step, "prove") == 0 ||
-	    strcmp(step, "lock") == 0 || strcmp(step, "target") == 0 ||
-	    e == ERR_IO)
+	if (err_retryable(e) || burn_at_target(step) || e == ERR_IO)
 		return "; check that and run the same command again";
 	return "";
 }

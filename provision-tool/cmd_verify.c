@@ -42,8 +42,6 @@ fault_of(const struct verify_opts *o)
 		return "missing option --serial";
 	if (o->st.target == NULL)
 		return "missing option --target";
-	if (!name_is_serial(o->serial))
-		return "that is no serial number: scan again";
 	if (o->device_id != NULL && !name_is_device_id(o->device_id))
 		return "that is no device_id";
 	return station_fault(&o->st);
@@ -105,6 +103,8 @@ cmd_verify(int argc, char **argv)
 		return usage("verify takes options only");
 	if (fault_of(&o) != NULL)
 		return usage(fault_of(&o));
+	if ((code = tell_serial(o.serial)) != DONE)
+		return code;
 	e = prepare(&o, &b, &d, &step);
 	if (e != ERR_OK) {
 		tell_options(o.serial, step, e, &d);

@@ -5,6 +5,7 @@
 
 #include "lib/wire/wire.h"
 #include "provision-tool/cmd.h"
+#include "provision-tool/feed.h"
 
 #define LINE_MAX_LEN 8192
 
@@ -72,6 +73,22 @@ tell_failure(const struct told *t)
 		      t->serial, t->step, err_text(t->e),
 		      t->detail->text[0] == '\0' ? "" : ": ",
 		      t->detail->text, err_code(t->e), advice(t->step, t->e));
+}
+
+int
+tell_serial(const char *serial)
+{
+	struct detail d = {""};
+	struct unit u;
+	struct told t = {.serial = u.serial, .step = "serial", .e = ERR_NAME,
+			 .detail = &d};
+
+	unit_take(serial, strlen(serial), &u);
+	if (u.fault == NULL)
+		return DONE;
+	detail_set(&d, "%s", u.fault);
+	tell_failure(&t);
+	return tell_exit(t.e);
 }
 
 void

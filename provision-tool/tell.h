@@ -26,6 +26,11 @@ void tell_failure(const struct told *t);
  * detail, where there is one, says it better than the error's own text. */
 void tell_options(const char *serial, const char *what, enum err e,
 		  const struct detail *d);
+/*
+ * What was scanned is no serial number: tells so and gives the exit code, as
+ * that is the unit's fault and not the command's. 0 when it is one.
+ */
+int tell_serial(const char *serial);
 /* "burned ..." on standard output; nonzero if that cannot be written. */
 int tell_burned(const struct told *t);
 /*
