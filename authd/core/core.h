@@ -10,6 +10,7 @@
 #include "lib/model/audit.h"
 #include "lib/model/caller.h"
 #include "lib/model/exchange.h"
+#include "lib/model/held.h"
 #include "lib/model/receipt.h"
 #include "lib/model/ticket.h"
 
@@ -368,16 +369,44 @@ struct recovery {
 	const char *keys;
 	const char **sets; /* n of them */
 	size_t n;
+	/* No sets: what gateways have shown, if that is expect events. */
+	int held;
+	uint64_t expect;
 };
 struct recovered {
 	uint64_t imported, position; /* position: of the cut */
 };
 /*
  * Takes back what others hold of this tenant's signed events, goes on in a
- * new generation, and cuts the tenant. ERR_WRONG_STATE when nothing was lost.
+ * new generation, and cuts the tenant. ERR_REQUEST when nothing was lost.
  */
 enum err core_recover(struct core_call *call, const struct recovery *r,
     struct recovered *out) MUST_CHECK;
+
+/*
+ * A gateway shows what it holds beyond the database: verified, kept beside
+ * the events until a recovery, and the tenant stopped. Nothing acts on it.
+ * ERR_WRONG_STATE: nothing of it is beyond the database. ERR_REQUEST: not
+ * ours; what an unknown key has signed is passed over instead.
+ */
+struct held_taken {
+	uint64_t after;	   /* what is before is not asked for */
+	int known;	   /* the gateway has shown events before */
+	uint64_t conflict; /* a position another one has shown otherwise */
+};
+enum err core_held_take(struct core_call *call, const struct recovery *r,
+    struct held_taken *out) MUST_CHECK;
+/* What is held; lost 0: nothing is known to be. */
+struct held_report {
+	uint64_t head, lost, events;
+	struct held_run runs[HELD_RUNS_MAX]; /* the first ones */
+	size_t nruns;
+	struct held_by *by; /* malloc'ed */
+	size_t nby;
+};
+enum err core_held_report(struct core_call *call, struct held_report *out)
+    MUST_CHECK;
+void core_held_free(struct held_report *r);
 
 /* ---- receipts: docs/feed.md ---- */
 /*

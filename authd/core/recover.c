@@ -1,4 +1,4 @@
-#include "authd/core/core_internal.h"
+#include "authd/core/shown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,6 @@
 #include "lib/base/log.h"
 #include "lib/base/parse.h"
 
-#define IMPORT_MAX 200000 /* events of one recovery */
 #define KEYS_GENERATION_SHIFT 20
 
 /*
@@ -19,114 +18,24 @@
  */
 
 static enum err
-verify_seen(const struct core_tenant *t, const char *text, size_t len,
-    struct heartbeat *out, struct detail *d)
-{
-	struct core_tenant *w = tenant_writable(t);
-	enum err e;
-
-	(void)pthread_rwlock_rdlock(&w->keys_lock);
-	e = heartbeat_verify(t->keys->feed_jwks, t->issuer, text, len, out, d);
-	(void)pthread_rwlock_unlock(&w->keys_lock);
-	return e;
-}
-
-/*
- * A key set of ours with a version that the database never gave: it was lost
- * with the rest. An older one would bring back keys that were revoked.
- */
-static enum err
 take_keys(struct core_call *call, const char *text, struct keyset *out)
 {
-	struct core_tenant *t = tenant_writable(call->tenant);
-	struct verifier *root = NULL;
-	struct es256_public pub;
-	uint64_t version;
-	enum err e;
+	enum err e = shown_keys(call->tenant, text, out, &call->detail);
 
-	(void)pthread_rwlock_rdlock(&t->keys_lock);
-	pub = t->keys->root;
-	version = t->keys->version;
-	(void)pthread_rwlock_unlock(&t->keys_lock);
-	e = verifier_new(&pub, &root);
-	if (e != ERR_OK)
-		return e;
-	e = keyset_verify(root, t->issuer, text, strlen(text), out,
-	    &call->detail);
-	verifier_free(&root);
-	if (e == ERR_OK && out->version > version)
-		return ERR_OK;
-	if (e == ERR_OK)
+	if (e == ERR_EXISTS)
 		detail_set(&call->detail, "member keys: not newer than the "
 		    "key set here");
-	return ERR_REQUEST;
-}
-
-static enum err
-lost_txn(struct store *st, void *arg)
-{
-	const struct heartbeat *h = arg;
-	enum err e = store_lost_set(st, h->head);
-
-	return e == ERR_NOT_FOUND ? ERR_EXISTS : e;
-}
-
-enum err
-core_feed_seen(struct core_call *call, const char *text, size_t len)
-{
-	struct core_tenant *t = tenant_writable(call->tenant);
-	struct heartbeat h = {0};
-	enum err e;
-
-	/* Nothing to us unless our own key has signed it. */
-	if (verify_seen(t, text, len, &h, NULL) != ERR_OK ||
-	    h.head <= revset_position(t->revset))
-		return ERR_OK;
-	if (!call->may_block)
-		return ERR_WOULD_BLOCK;
-	/* Another authd may only be ahead of this one: the counter knows. */
-	e = store_run(call->core, t->number, STORE_WRITE, lost_txn, &h);
-	if (e == ERR_EXISTS)
-		return ERR_OK;
-	if (e != ERR_OK)
-		return e;
-	if (atomic_exchange(&t->lost, h.head) == 0)
-		log_line(LOG_ERROR_, "events are lost: nothing is issued "
-		    "until authctl recover", F_STR("tenant", t->name),
-		    F_INT("head", revset_position(t->revset)),
-		    F_INT("seen", h.head));
-	return ERR_NOT_READY;
+	return e == ERR_OK || e == ERR_NOMEM ? e : ERR_REQUEST;
 }
 
 struct recovering {
 	uint64_t seen;
 	struct keyset lost; /* feed NULL: none is */
-	struct event *events; /* by position */
-	size_t n, cap;
+	struct event_list events; /* by position */
+	const struct recovery *in;
 	struct event cut;
 	uint64_t imported;
 };
-
-static enum err
-keep(struct recovering *r, const struct set_run *run)
-{
-	struct event *p;
-	size_t cap;
-
-	if (r->n + run->n > IMPORT_MAX)
-		return ERR_TOO_LARGE;
-	if (r->n + run->n > r->cap) {
-		cap = (r->n + run->n) * 2;
-		p = realloc(r->events, cap * sizeof(*p));
-		if (p == NULL)
-			return ERR_NOMEM;
-		r->events = p;
-		r->cap = cap;
-	}
-	memcpy(r->events + r->n, run->events, run->n * sizeof(*r->events));
-	r->n += run->n;
-	return ERR_OK;
-}
 
 static enum err
 refused(struct core_call *call, const struct recovering *r, enum err e,
@@ -149,10 +58,7 @@ take_seen(struct core_call *call, const char *text, struct recovering *r)
 	struct detail d = {""};
 	enum err e;
 
-	e = verify_seen(t, text, strlen(text), &h, &d);
-	if (e != ERR_OK && r->lost.feed != NULL)
-		e = heartbeat_verify(r->lost.feed, t->issuer, text,
-		    strlen(text), &h, &d);
+	e = shown_beat(t, &r->lost, text, strlen(text), &h, &d);
 	if (e != ERR_OK)
 		return refused(call, r, e, &d);
 	r->seen = h.head;
@@ -162,31 +68,16 @@ take_seen(struct core_call *call, const char *text, struct recovering *r)
 static enum err
 take_set(struct core_call *call, const char *text, struct recovering *r)
 {
-	struct core_tenant *t = tenant_writable(call->tenant);
 	struct set_run run = {0};
 	struct detail d = {""};
 	enum err e;
 
-	(void)pthread_rwlock_rdlock(&t->keys_lock);
-	e = set_verify(t->keys->feed_jwks, t->issuer, text, strlen(text),
-	    &run, &d);
-	(void)pthread_rwlock_unlock(&t->keys_lock);
-	if (e != ERR_OK && r->lost.feed != NULL)
-		e = set_verify(r->lost.feed, t->issuer, text, strlen(text),
-		    &run, &d);
+	e = shown_set(call->tenant, &r->lost, text, &run, &d);
 	if (e != ERR_OK)
 		return refused(call, r, e, &d);
-	e = keep(r, &run);
+	e = event_list_add(&r->events, run.events, run.n);
 	set_run_free(&run);
 	return e;
-}
-
-static int
-by_pos(const void *a, const void *b)
-{
-	const struct event *x = a, *y = b;
-
-	return x->pos < y->pos ? -1 : x->pos > y->pos;
 }
 
 /* A key that was revoked when it was lost is revoked: here it still signs. */
@@ -266,14 +157,6 @@ restore_state(struct txn *tx, const struct event *ev)
 	return store_device_update(st, &dev);
 }
 
-static int
-same(const struct event *a, const struct event *b)
-{
-	return a->pos == b->pos && a->kind == b->kind &&
-	    a->effect == b->effect && a->ep_max == b->ep_max &&
-	    strcmp(a->id, b->id) == 0;
-}
-
 /* Positions that have been given twice: the lost event comes anew. */
 static enum err
 again(struct txn *tx, const struct event *lost, uint64_t *imported)
@@ -283,7 +166,8 @@ again(struct txn *tx, const struct event *lost, uint64_t *imported)
 	enum err e;
 
 	e = store_event_list(tx->st, lost->pos - 1, 1, &now, &n);
-	if (e != ERR_OK || (n == 1 && same(&now, lost)))
+	if (e != ERR_OK || (n == 1 &&
+	    event_same(&now, lost)))
 		return e;
 	e = txn_event(tx, &ev);
 	if (e == ERR_OK)
@@ -299,15 +183,15 @@ import(struct txn *tx, struct recovering *r, uint64_t head)
 	uint64_t last = 0;
 	size_t i;
 
-	for (i = 0; e == ERR_OK && i < r->n; i++) {
-		if (r->events[i].pos <= head || r->events[i].pos == last)
+	for (i = 0; e == ERR_OK && i < r->events.n; i++) {
+		if (r->events.rows[i].pos <= head || r->events.rows[i].pos == last)
 			continue;
-		last = r->events[i].pos;
-		e = store_event_import(tx->st, &r->events[i]);
+		last = r->events.rows[i].pos;
+		e = store_event_import(tx->st, &r->events.rows[i]);
 		if (e == ERR_EXISTS)
 			return ERR_CONFLICT; /* it was given just now */
 		if (e == ERR_OK)
-			e = restore_state(tx, &r->events[i]);
+			e = restore_state(tx, &r->events.rows[i]);
 		r->imported++;
 	}
 	return e;
@@ -348,11 +232,11 @@ generation_after(uint64_t pos)
 static uint64_t
 next_generation(const struct recovering *r, uint64_t head, uint64_t lost)
 {
-	const uint64_t end = NUMBER_MAX - IMPORT_MAX;
+	const uint64_t end = NUMBER_MAX - SHOWN_MAX;
 	uint64_t top = head > r->seen ? head : r->seen;
 
-	if (r->n > 0 && r->events[r->n - 1].pos > top)
-		top = r->events[r->n - 1].pos;
+	if (r->events.n > 0 && r->events.rows[r->events.n - 1].pos > top)
+		top = r->events.rows[r->events.n - 1].pos;
 	/* What is only said to be lost must not use all of them up. */
 	if (lost > top && generation_after(lost) < end)
 		top = lost;
@@ -382,13 +266,67 @@ raise_keys(struct txn *tx, const struct recovering *r)
 }
 
 static enum err
+again_all(struct txn *tx, struct recovering *r, uint64_t head)
+{
+	const struct event_list *l = &r->events;
+	enum err e = ERR_OK;
+	size_t i;
+
+	for (i = 0; e == ERR_OK && i < l->n && l->rows[i].pos <= head; i++)
+		e = again(tx, &l->rows[i], &r->imported);
+	return e;
+}
+
+/*
+ * What gateways have shown and the admin has seen: as many as he expects.
+ * Nothing is verified once more: it was when it was shown, under keys that
+ * are still good.
+ */
+static enum err
+take_held(struct txn *tx, struct recovering *r, uint64_t head)
+{
+	struct held_filter f = {0};
+	uint64_t n = 0;
+	enum err e;
+
+	e = held_filter(tx->st, head, &f);
+	if (e == ERR_OK)
+		e = store_held_count(tx->st, &f, &n, &r->lost.version);
+	if (e != ERR_OK)
+		return e;
+	tx->call->devices = n;
+	if (n != r->in->expect) {
+		detail_set(&tx->call->detail, "%llu events are held, not "
+		    "%llu", (unsigned long long)n,
+		    (unsigned long long)r->in->expect);
+		return ERR_EXPECT;
+	}
+	return held_read(tx->st, &f, &r->events);
+}
+
+/* The counter is ours by now: none has been shown meanwhile. */
+static enum err
+held_still(struct txn *tx, const struct recovering *r, uint64_t head)
+{
+	struct held_filter f = {0};
+	uint64_t n = 0, keys;
+	enum err e;
+
+	if (!r->in->held)
+		return ERR_OK;
+	e = held_filter(tx->st, head, &f);
+	if (e == ERR_OK)
+		e = store_held_count(tx->st, &f, &n, &keys);
+	return e == ERR_OK && n != r->events.n ? ERR_CONFLICT : e;
+}
+
+static enum err
 recover_txn(struct txn *tx)
 {
 	struct recovering *r = tx->arg;
 	uint64_t lost = atomic_load(&tx->call->tenant->lost);
 	uint64_t head = 0, floor = 0, raised;
 	enum err e;
-	size_t i;
 
 	r->imported = 0;
 	e = store_position(tx->st, &head, &floor);
@@ -399,24 +337,33 @@ recover_txn(struct txn *tx)
 		    "has all events up to the heartbeat's head");
 		return ERR_REQUEST;
 	}
+	e = r->in->held ? take_held(tx, r, head) : ERR_OK;
+	if (e != ERR_OK)
+		return e;
 	raised = next_generation(r, head, lost);
 	if (raised == 0)
 		return ERR_REQUEST;
 	/* First: from here on the counter is ours alone until the end. */
 	e = store_position_raise(tx->st, raised);
 	if (e == ERR_OK)
+		e = held_still(tx, r, head);
+	if (e == ERR_OK)
 		e = raise_keys(tx, r);
 	if (e == ERR_OK)
 		e = import(tx, r, head);
-	for (i = 0; e == ERR_OK && i < r->n && r->events[i].pos <= head; i++)
-		e = again(tx, &r->events[i], &r->imported);
+	if (e == ERR_OK)
+		e = again_all(tx, r, head);
 	if (e == ERR_OK)
 		e = repeat(tx, floor, head);
 	if (e == ERR_OK)
+		e = store_held_clear(tx->st);
+	if (e == ERR_OK)
 		e = txn_event(tx, &r->cut);
 	(void)snprintf(tx->note, sizeof(tx->note), "head %llu, seen %llu, "
-	    "%llu events taken back", (unsigned long long)head,
-	    (unsigned long long)r->seen, (unsigned long long)r->imported);
+	    "%llu events taken back%s", (unsigned long long)head,
+	    (unsigned long long)(r->seen > lost ? r->seen : lost),
+	    (unsigned long long)r->imported,
+	    r->in->held ? " from gateways" : "");
 	return e;
 }
 
@@ -437,8 +384,7 @@ take_all(struct core_call *call, const struct recovery *in,
 		e = take_seen(call, in->seen, r);
 	for (i = 0; e == ERR_OK && i < in->n; i++)
 		e = take_set(call, in->sets[i], r);
-	if (e == ERR_OK && r->n > 0)
-		qsort(r->events, r->n, sizeof(*r->events), by_pos);
+	event_list_sort(&r->events);
 	return e;
 }
 
@@ -446,7 +392,7 @@ enum err
 core_recover(struct core_call *call, const struct recovery *in,
     struct recovered *out)
 {
-	struct recovering r = {.cut = {.kind = EV_TENANT,
+	struct recovering r = {.in = in, .cut = {.kind = EV_TENANT,
 	    .effect = EFFECT_CUT}};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
 	    .action = "tenant.recover", .object_kind = "tenant", .arg = &r};
@@ -462,7 +408,7 @@ core_recover(struct core_call *call, const struct recovery *in,
 	if (e == ERR_OK)
 		e = txn_run(&tx, recover_txn);
 	keyset_free(&r.lost);
-	free(r.events);
+	free(r.events.rows);
 	if (e != ERR_OK)
 		return e;
 	atomic_store(&tenant_writable(call->tenant)->lost, 0);

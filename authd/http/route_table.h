@@ -33,6 +33,8 @@ X(GET, "/v1/audiences/{audience}/identity-keys", R_GATEWAY, API, 0, AUTHN, 0, ap
 /* revocation */ \
 X(GET, "/v1/revocations/snapshot", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_snapshot) \
 X(POST, "/v1/recover", ROLE_ADMIN, API, KB(1000), AUTHN, 0, api_recover) \
+X(POST, "/v1/recover/held", R_GATEWAY, API, KB(1000), AUTHN, 0, api_held) \
+X(GET, "/v1/recover/held", R_READ, API, 0, AUTHN, 0, api_held_report) \
 X(GET, "/v1/revocations", R_GATEWAY | R_LOOK, API, 0, AUTHN, 0, api_feed) \
 X(POST, "/v1/revocations", R_REVOKE, API, KB(4), AUTHN, 0, api_revocation) \
 X(POST, "/v1/receipts", R_GATEWAY, API, KB(4), AUTHN, ROUTE_FAST, api_receipt) \

@@ -133,7 +133,7 @@ without_a_tenant_every_table_is_an_error(void **state)
 	    "data_key", "secret_key", "device_group", "model", "audience",
 	    "caller", "production_order", "device", "device_key",
 	    "device_member", "assertion_mark", "audit", "instance",
-	    "gateway_instance", "receipt"};
+	    "gateway_instance", "receipt", "held_event", "held_by"};
 	char sql[100], got[6];
 	struct ground a;
 	uint64_t dn;

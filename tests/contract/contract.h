@@ -92,6 +92,11 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(a_gateway_enrolled_later_is_not_expected) \
 	X(receipts_of_another_tenant_are_invisible) \
 	X(receipts_of_many_at_once_are_all_kept)
+#define CASES_HELD(X) \
+	X(what_gateways_hold_is_kept_once_and_told_in_runs) \
+	X(the_first_of_two_events_of_a_position_stays) \
+	X(what_older_keys_have_signed_counts_no_more) \
+	X(what_gateways_of_another_tenant_hold_is_invisible)
 #define CASES_ISOLATION(X) \
 	X(rows_of_another_tenant_are_invisible) \
 	X(rows_of_another_tenant_cannot_be_changed) \
@@ -104,6 +109,7 @@ CASES_TICKET(CASE_DECLARE)
 CASES_FEED(CASE_DECLARE)
 CASES_MARK(CASE_DECLARE)
 CASES_RECEIPT(CASE_DECLARE)
+CASES_HELD(CASE_DECLARE)
 CASES_ISOLATION(CASE_DECLARE)
 
 #endif

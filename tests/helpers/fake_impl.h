@@ -9,6 +9,7 @@ enum fake_table {
 	T_TENANT, T_EVENT, T_DATA_KEY, T_SECRET_KEY, T_CALLER, T_AUDIENCE,
 	T_GROUP, T_MODEL, T_ORDER, T_DEVICE, T_MEMBER, T_DEVICE_KEY, T_AUDIT,
 	T_INSTANCE, T_GATEWAY_INSTANCE, T_RECEIPT, T_TICKET, T_TICKET_UNIT,
+	T_HELD_EVENT, T_HELD_BY,
 	T_COUNT
 };
 
@@ -86,6 +87,16 @@ struct f_gateway_instance {
 struct f_receipt {
 	uint32_t tenant;
 	struct receipt_kept v;
+};
+struct f_held_event {
+	uint32_t tenant;
+	struct event v;
+	uint64_t keys;
+};
+struct f_held_by {
+	uint32_t tenant;
+	struct held_said v;
+	int64_t at;
 };
 
 struct f_ticket {

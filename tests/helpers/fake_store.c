@@ -15,7 +15,8 @@ static const size_t row_size[T_COUNT] = {sizeof(struct f_tenant),
     sizeof(struct f_member), sizeof(struct f_device_key),
     sizeof(struct f_audit), sizeof(struct f_instance),
     sizeof(struct f_gateway_instance), sizeof(struct f_receipt),
-    sizeof(struct f_ticket), sizeof(struct f_ticket_unit)};
+    sizeof(struct f_ticket), sizeof(struct f_ticket_unit),
+    sizeof(struct f_held_event), sizeof(struct f_held_by)};
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct db *all;
