@@ -2,6 +2,8 @@
 #include <string.h>
 #include "authctl/ctl.h"
 #include "lib/base/file.h"
+#include "lib/base/parse.h"
+#include "lib/model/names.h"
 
 /* What the route takes in one body (docs/api.yaml). */
 #define FILE_MAX_OCTETS ((size_t)1000 << 10)
@@ -66,8 +68,99 @@ read_line(const char *path, const char *option, struct buf *text)
 	return code;
 }
 
-int
-cmd_recover(struct ctl *ctl)
+static uint64_t
+number(const json_t *o, const char *name)
+{
+	return (uint64_t)json_integer_value(json_object_get(o, name));
+}
+
+static void
+show_runs(FILE *to, const json_t *o)
+{
+	const json_t *runs = json_object_get(o, "runs"), *run;
+	uint64_t events = number(o, "events"), last = number(o, "head");
+	size_t i, n = json_array_size(runs);
+
+	fprintf(to, "lost: events up to %llu; the database has them up to "
+		    "%llu\n",
+	    (unsigned long long)number(o, "lost"), (unsigned long long)last);
+	fprintf(to, "held: %llu event%s by %zu gateway%s\n",
+	    (unsigned long long)events, events == 1 ? "" : "s",
+	    json_array_size(json_object_get(o, "gateways")),
+	    json_array_size(json_object_get(o, "gateways")) == 1 ? "" : "s");
+	for (i = 0; i < n; i++) {
+		run = json_array_get(runs, i);
+		if (number(run, "first") > last + 1)
+			fprintf(to, "  gap\n");
+		last = number(run, "last");
+		fprintf(to, "  %llu to %llu\n",
+		    (unsigned long long)number(run, "first"),
+		    (unsigned long long)last);
+	}
+	if (last < number(o, "lost"))
+		fprintf(to, "  gap up to %llu: no gateway has shown these\n",
+		    (unsigned long long)number(o, "lost"));
+}
+
+static void
+show_gateways(FILE *to, const json_t *o)
+{
+	const json_t *all = json_object_get(o, "gateways"), *g;
+	size_t i, n = json_array_size(all);
+
+	for (i = 0; i < n; i++) {
+		g = json_array_get(all, i);
+		fprintf(to, "gateway %s: %llu to %llu, at %s\n",
+		    json_string_value(json_object_get(g, "gateway")),
+		    (unsigned long long)number(g, "first"),
+		    (unsigned long long)number(g, "last"),
+		    json_string_value(json_object_get(g, "at")));
+		if (number(g, "conflict") != 0)
+			fprintf(to, "  conflict: position %llu is another "
+				    "event there than elsewhere\n",
+			    (unsigned long long)number(g, "conflict"));
+	}
+}
+
+/* What gateways have shown: shown first, taken back when it is expected. */
+static int
+recover_held(struct ctl *ctl)
+{
+	FILE *to = ctl->args.json ? stderr : stdout;
+	uint64_t held, lost, expect = 0;
+	json_t *o;
+	int code;
+
+	if (ctl->args.expect != NULL &&
+	    parse_u64(ctl->args.expect, NUMBER_MAX, &expect) != ERR_OK)
+		return ctl_usage("--expect %s is no number", ctl->args.expect);
+	code = ctl_call(ctl, "GET", NULL, "/v1/recover/held");
+	if (code != 0)
+		return code;
+	o = ctl_answer(ctl);
+	if (o == NULL)
+		return EXIT_REFUSED;
+	held = number(o, "events");
+	lost = number(o, "lost");
+	if (lost != 0) {
+		show_runs(to, o);
+		show_gateways(to, o);
+		fflush(to);
+	}
+	json_decref(o);
+	if (lost == 0)
+		return ctl_refused("nothing done: nothing is known to be lost");
+	if (ctl->args.expect == NULL || expect != held)
+		return ctl_refused("nothing done: repeat with --expect %llu "
+				   "to take back what is held",
+		    (unsigned long long)held);
+	return ctl_call(ctl, "POST",
+	    json_pack("{s:b, s:I}", "held", 1, "expect", (json_int_t)held),
+	    "/v1/recover");
+}
+
+static int
+recover_files(struct ctl *ctl)
 {
 	struct buf beat = {.max = 0}, keys = {.max = 0}, events = {.max = 0};
 	json_t *o;
@@ -88,6 +181,23 @@ cmd_recover(struct ctl *ctl)
 	buf_free(&beat);
 	buf_free(&keys);
 	buf_free(&events);
+	return code;
+}
+
+int
+cmd_recover(struct ctl *ctl)
+{
+	const struct args *a = &ctl->args;
+	int code;
+
+	if (a->heartbeat != NULL || a->keys != NULL || a->events != NULL) {
+		if (a->expect != NULL)
+			return ctl_usage("--expect is for what gateways hold, "
+					 "not for files");
+		code = recover_files(ctl);
+	} else {
+		code = recover_held(ctl);
+	}
 	return code == 0 ? report(ctl) : code;
 }
 
@@ -100,7 +210,10 @@ const struct opt recover_options[] = {
 	"the key set that gateways hold, if a key was revoked since",
 	O(keys), 0, NULL},
     {"events", 0, OPT_STRING, "FILE",
-	"the signed events that gateways hold, one a line", O(events), 0,
+	"signed events from a record of the feed, one a line", O(events), 0,
+	NULL},
+    {"expect", 'e', OPT_STRING, "N",
+	"how many events are held by gateways: take these back", O(expect), 0,
 	NULL},
     OPTIONS_END,
 };

@@ -50,6 +50,8 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 {
 	struct set_run r = {.n = 0};
 	struct detail d = {""};
+	uint64_t last, before;
+	struct revset *set;
 	enum err e;
 
 	pthread_rwlock_rdlock(&g->keys_lock);
@@ -60,11 +62,17 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 		refused(g, "events refused", e, &d);
 		return (e);
 	}
+	set = atomic_load(&g->set);
+	before = revset_position(set);
+	last = r.events[r.n - 1].pos;
 	if (!continues(g, &r))
 		e = ERR_AHEAD; /* something is missing */
 	else if ((e = apply_rest(g, &r)) == ERR_OK) {
 		gw_publish(g, heard_us);
 		follow_settle(g);
+		if (last > before)
+			held_note(g->held, text, len, last,
+			    revset_floor(set));
 	}
 	set_run_free(&r);
 	return (e);
@@ -79,6 +87,7 @@ count(struct fealty_gateway *g, const struct heartbeat *h, int64_t then_ms)
 	revset_advance(atomic_load(&g->set), h->head, h->floor);
 	atomic_store(&g->beat_ms, h->time_ms);
 	atomic_store(&g->heard, gw_now(g) - (since > 0 ? since : 0));
+	held_caught_up(g->held);
 	g->follow->base = h->head;
 	g->follow->behind = 0;
 	g->follow->waiting.time_ms = 0;

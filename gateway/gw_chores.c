@@ -10,7 +10,7 @@ struct chores {
 	struct job job; /* first */
 	struct fealty_gateway *g;
 	_Atomic bool busy;
-	bool keyset, identity_keys, state; /* what this run is for */
+	bool keyset, identity_keys, state, held; /* what this run is for */
 	int64_t submitted;
 };
 #define AGAIN_MS 100 /* what is missing is asked for again */
@@ -50,6 +50,8 @@ run_chores(struct job *j, struct worker *w)
 		    e != ERR_OK ? e : also);
 	if (w != NULL && c->state)
 		state_save(g);
+	if (w != NULL && c->held)
+		held_show(g, &w->link);
 	atomic_store(&c->busy, false);
 	gw_round_over(g);
 	feed_poke(g, false);
@@ -92,7 +94,8 @@ chores_start_due(struct fealty_gateway *g)
 	}
 	pthread_mutex_unlock(&g->feed_lock);
 	c->state = state_due(g);
-	if (!c->identity_keys && !c->keyset && !c->state)
+	c->held = held_due(g->held);
+	if (!c->identity_keys && !c->keyset && !c->state && !c->held)
 		return;
 	c->submitted = now;
 	c->job.run = run_chores;

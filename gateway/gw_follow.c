@@ -163,6 +163,7 @@ stream_over(struct fealty_gateway *g, enum err e)
 	f->next_try = gw_tick() + pause;
 	f->failures++;
 	f->last = e;
+	held_refused(g->held, e);
 	gw_note(g, FEALTY_INFO, "stream ended", e, NULL);
 }
 
@@ -196,6 +197,7 @@ ask(struct fealty_gateway *g)
 	if (e == ERR_AHEAD)
 		f->snapshot = true;
 	f->last = e;
+	held_refused(g->held, e);
 	f->next_poll = gw_tick() + g->poll_ms;
 	gw_round_over(g);
 }

@@ -162,6 +162,7 @@ make_enrolled(struct fealty_gateway *g, const struct gw_options *go,
 	enum err e;
 
 	if ((e = follow_new(g, lc, &g->follow)) != ERR_OK ||
+	    (e = held_new(&g->held)) != ERR_OK ||
 	    (e = chores_new(g, &g->chores)) != ERR_OK)
 		return (e);
 	if (o->state_file == NULL)
@@ -354,6 +355,7 @@ gateway_unref(struct fealty_gateway *g)
 	verifier_free(&g->root);
 	follow_free(&g->follow);
 	chores_free(&g->chores);
+	held_free(&g->held);
 	state_free(&g->state);
 	receipts_free(&g->receipts);
 	fetches_free(&g->fetches);

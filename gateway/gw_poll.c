@@ -183,6 +183,9 @@ follow_snapshot(struct fealty_gateway *g)
 		e = take_parts(g, page, &w);
 	if (e == ERR_OK)
 		e = put_in_place(g, &w, heard_us);
+	if (e == ERR_OK)
+		held_snapshot(g->held, json_object_get(page, "parts"),
+		    w.head, w.floor);
 	if (e != ERR_OK)
 		link_next(&g->follow->bulk);
 	json_decref(page);

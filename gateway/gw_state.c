@@ -11,7 +11,7 @@
  * one fits, and written whole or not at all. Whoever brings back an older
  * file whole gains an older heartbeat with it: by max_stale it is refused.
  */
-#define MAGIC "FEALTYG1"
+#define MAGIC "FEALTYG2"
 #define SALT 16
 #define PIECE SEAL_PLAIN_MAX
 #define STATE_MAX ((size_t)64 << 20)
@@ -27,11 +27,12 @@ struct state {
 	int64_t spent_ms;
 };
 
-/* What is before the revocation set. */
+/* What is before all else. */
 struct fields {
 	int64_t beat_ms; /* the authority's clock when it was last heard */
 	int64_t wall_ms; /* ours when this was written */
 	uint32_t keys_len, beat_len;
+	uint64_t set_len; /* of the revocation set; then what is held */
 	char issuer[ISSUER_MAX + 1];
 	name_t audience;
 };
@@ -136,7 +137,15 @@ gather(struct fealty_gateway *g, struct buf *out)
 		e = buf_add(out, f->beat_text, h.beat_len);
 	pthread_mutex_unlock(&f->beat_lock);
 	g->state->saved_pos = atomic_load(&g->enforced);
-	return (e == ERR_OK ? revset_save(atomic_load(&g->set), out) : e);
+	h.set_len = out->len;
+	if (e == ERR_OK)
+		e = revset_save(atomic_load(&g->set), out);
+	if (e != ERR_OK)
+		return (e);
+	h.set_len = out->len - h.set_len;
+	memcpy(out->p, &h, sizeof(h));
+	/* behind the set: what it has, is held */
+	return (held_save(g->held, out));
 }
 
 static enum err
@@ -264,7 +273,7 @@ restore(struct fealty_gateway *g, const struct buf *plain)
 {
 	struct revset *set = NULL;
 	struct follow *f = g->follow;
-	const char *p = plain->p;
+	const char *p = plain->p, *beat;
 	size_t left = plain->len;
 	struct fields h;
 	uint32_t tenant;
@@ -286,10 +295,20 @@ restore(struct fealty_gateway *g, const struct buf *plain)
 		return (e);
 	p += h.keys_len;
 	left -= h.keys_len;
-	e = revset_load(p + h.beat_len, left - h.beat_len, &tenant, &set);
+	beat = p;
+	p += h.beat_len;
+	left -= h.beat_len;
+	if (h.set_len > left)
+		return (ERR_REQUEST);
+	e = revset_load(p, h.set_len, &tenant, &set);
 	if (e != ERR_OK)
 		return (e);
-	memcpy(f->beat_text, p, h.beat_len);
+	if ((e = held_load(g->held, p + h.set_len, left - h.set_len)) !=
+	    ERR_OK) {
+		revset_free(&set);
+		return (e);
+	}
+	memcpy(f->beat_text, beat, h.beat_len);
 	atomic_store(&g->tenant, tenant);
 	atomic_store(&g->set, set);
 	f->base = revset_position(set);

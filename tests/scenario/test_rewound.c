@@ -332,6 +332,106 @@ keys_revoked_since_the_backup_stay_revoked(void **state)
 	assert_int_equal(recover(1), 1);
 }
 
+/* ---- without a record: what the gateway itself still holds ---- */
+
+static void
+held(unsigned events)
+{
+	long until = process_deadline(LIMIT);
+	char want[40];
+
+	(void)snprintf(want, sizeof(want), "\"events\":%u,", events);
+	do {
+		process_pause();
+		assert_int_equal(world_http(&w, "GET", "/v1/recover/held",
+		    w.admin, NULL), 200);
+	} while (strstr(w.a.body, want) == NULL && process_left(until));
+	if (strstr(w.a.body, want) == NULL)
+		fail_msg("not %u events: %s", events, w.a.body);
+	assert_non_null(strstr(w.a.body, "\"gateway\":\"hub2\""));
+}
+
+static void
+recover_held(const char *events)
+{
+	char said[60];
+
+	assert_int_equal(CTL_STATUS(&w, "recover"), 1);
+	(void)snprintf(said, sizeof(said), "repeat with --expect %s ",
+	    events);
+	assert_non_null(strstr(w.r.err, said));
+	assert_non_null(strstr(w.r.out, "gateway hub2:"));
+	assert_int_equal(CTL_STATUS(&w, "recover", "--expect", events), 0);
+	(void)snprintf(said, sizeof(said), "%s events taken back", events);
+	assert_non_null(strstr(w.r.out, said));
+	becomes(200);
+}
+
+static void
+nothing_is_lost_after_all(void)
+{
+	assert_false(gets_token("SN0001"));
+	assert_non_null(strstr(w.r.err, "device_"));
+	assert_false(gets_token("SN0003"));
+	gateway_takes("SN0002", 1);
+	enforced("device:SN0002");
+	assert_int_equal(CTL_STATUS(&w, "recover", "--expect", "0"), 1);
+	assert_non_null(strstr(w.r.err, "nothing is known to be lost"));
+}
+
+static void
+what_a_gateway_holds_is_taken_back_without_a_record(void **state)
+{
+	back_up();
+	CTL(&w, "device", "suspend", "SN0003");
+	enforced("device:SN0001");
+	restore();
+	becomes(503);
+	held(2);
+	recover_held("2");
+	nothing_is_lost_after_all();
+}
+
+static void
+what_a_gateway_held_when_it_was_stopped_is_taken_back(void **state)
+{
+	back_up();
+	CTL(&w, "device", "suspend", "SN0003");
+	enforced("device:SN0001");
+	assert_int_equal(process_stop(&w.gateway, SIGTERM), 0);
+	restore();
+	/* Nobody is there who knows; then somebody comes back. */
+	assert_int_equal(world_http(&w, "GET", "/readyz", NULL, NULL), 200);
+	follow();
+	becomes(503);
+	held(2);
+	recover_held("2");
+	nothing_is_lost_after_all();
+}
+
+/* The keys that have signed what was lost are lost too. */
+static void
+what_lost_keys_have_signed_is_taken_back_without_a_record(void **state)
+{
+	char kid[ROOM];
+
+	key_in_use("token", kid);
+	back_up();
+	revoke_key("token", "3");
+	revoke_key("feed", "0");
+	enforced("device:SN0001");
+	restore();
+	becomes(503);
+	held(3);
+	recover_held("3");
+	assert_int_equal(world_http(&w, "GET", "/.well-known/jwks.json", NULL,
+	    NULL), 200);
+	assert_null(strstr(w.a.body, kid));
+	assert_false(gets_token("SN0001"));
+	gateway_takes("SN0002", 1);
+	enforced("device:SN0002");
+}
+
 int
 main(void)
 {
@@ -339,6 +439,9 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	    T(a_gateway_that_has_seen_more_stops_it_until_it_is_recovered),
 	    T(keys_revoked_since_the_backup_stay_revoked),
+	    T(what_a_gateway_holds_is_taken_back_without_a_record),
+	    T(what_a_gateway_held_when_it_was_stopped_is_taken_back),
+	    T(what_lost_keys_have_signed_is_taken_back_without_a_record),
 #undef T
 	};
 
