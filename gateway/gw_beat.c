@@ -51,7 +51,6 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 	struct set_run r = {.n = 0};
 	struct detail d = {""};
 	uint64_t last, before;
-	struct revset *set;
 	enum err e;
 
 	pthread_rwlock_rdlock(&g->keys_lock);
@@ -62,8 +61,7 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 		refused(g, "events refused", e, &d);
 		return (e);
 	}
-	set = atomic_load(&g->set);
-	before = revset_position(set);
+	before = revset_position(atomic_load(&g->set));
 	last = r.events[r.n - 1].pos;
 	if (!continues(g, &r))
 		e = ERR_AHEAD; /* something is missing */
@@ -71,8 +69,7 @@ follow_run_text(struct fealty_gateway *g, const char *text, size_t len,
 		gw_publish(g, heard_us);
 		follow_settle(g);
 		if (last > before)
-			held_note(g->held, text, len, last,
-			    revset_floor(set));
+			held_note(g->held, text, len, last);
 	}
 	set_run_free(&r);
 	return (e);

@@ -5,8 +5,9 @@
 /*
  * The newest signed events, as they came: an authority whose database has
  * lost them can have them back from us. Bounded in number and octets, the
- * oldest go; what lies below the floor does too. The authority verifies them
- * again, so nothing here need be believed.
+ * oldest go; not those below the floor, since a backup may be older than it
+ * and blocks hold on. The authority verifies them again, so nothing here need
+ * be believed.
  */
 #define HELD_MESSAGES 4096
 #define HELD_OCTETS ((size_t)4 << 20)
@@ -90,8 +91,7 @@ append(struct held *h, struct message *m)
 }
 
 void
-held_note(struct held *h, const char *text, size_t len, uint64_t last,
-    uint64_t floor)
+held_note(struct held *h, const char *text, size_t len, uint64_t last)
 {
 	struct message *m;
 
@@ -102,15 +102,12 @@ held_note(struct held *h, const char *text, size_t len, uint64_t last,
 	m->len = len;
 	memcpy(m->text, text, len);
 	pthread_mutex_lock(&h->lock);
-	while (h->oldest != NULL && h->oldest->last <= floor)
-		drop_oldest(h);
 	append(h, m);
 	pthread_mutex_unlock(&h->lock);
 }
 
 void
-held_snapshot(struct held *h, const json_t *parts, uint64_t head,
-    uint64_t floor)
+held_snapshot(struct held *h, const json_t *parts, uint64_t head)
 {
 	size_t i, n = json_array_size(parts), octets = 0;
 	const json_t *part;
@@ -122,7 +119,7 @@ held_snapshot(struct held *h, const json_t *parts, uint64_t head,
 	for (i = 0; i < n; i++) {
 		part = json_array_get(parts, i);
 		held_note(h, json_string_value(part),
-		    json_string_length(part), head, floor);
+		    json_string_length(part), head);
 	}
 }
 
@@ -353,7 +350,7 @@ held_load(struct held *h, const char *p, size_t left)
 		left -= sizeof(k);
 		if (k.len > left || k.len > SET_MAX)
 			return (ERR_REQUEST);
-		held_note(h, p, k.len, k.last, 0);
+		held_note(h, p, k.len, k.last);
 		p += k.len;
 		left -= k.len;
 	}

@@ -346,12 +346,10 @@ enum err follow_snapshot(struct fealty_gateway *g) MUST_CHECK;
 struct held;
 enum err held_new(struct held **out) MUST_CHECK;
 void held_free(struct held **h);
-/* One message with events up to last; what is at or below floor goes. */
-void held_note(struct held *h, const char *text, size_t len, uint64_t last,
-    uint64_t floor);
+/* One message with events up to last. */
+void held_note(struct held *h, const char *text, size_t len, uint64_t last);
 /* The parts (texts) of a snapshot, unless there is too much of it. */
-void held_snapshot(struct held *h, const json_t *parts, uint64_t head,
-    uint64_t floor);
+void held_snapshot(struct held *h, const json_t *parts, uint64_t head);
 /* The authority has refused us; it has caught up with what we know. */
 void held_refused(struct held *h, enum err e);
 void held_caught_up(struct held *h);

@@ -185,7 +185,7 @@ follow_snapshot(struct fealty_gateway *g)
 		e = put_in_place(g, &w, heard_us);
 	if (e == ERR_OK)
 		held_snapshot(g->held, json_object_get(page, "parts"),
-		    w.head, w.floor);
+		    w.head);
 	if (e != ERR_OK)
 		link_next(&g->follow->bulk);
 	json_decref(page);
