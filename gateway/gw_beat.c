@@ -1,5 +1,5 @@
 #include <string.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 
 /*
  * The feed's signed messages, verified before anything else is made of them,

@@ -1,5 +1,5 @@
 #include <stdlib.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 
 /*
  * What an enrolled gateway's follower needs but must not wait for: identity
@@ -11,9 +11,11 @@ struct chores {
 	struct fealty_gateway *g;
 	_Atomic bool busy;
 	bool keyset, identity_keys, state, held; /* what this run is for */
+	_Atomic bool have_identity_keys;
 	int64_t submitted;
 };
 #define AGAIN_MS 100 /* what is missing is asked for again */
+#define NO_KEYS_MS 1000 /* likewise, with a set from the state's file */
 
 enum err
 chores_new(struct fealty_gateway *g, struct chores **out)
@@ -43,6 +45,8 @@ run_chores(struct job *j, struct worker *w)
 
 	if (w != NULL && c->identity_keys)
 		e = gw_fetch_identity_keys(g, &w->link);
+	if (w != NULL && c->identity_keys && e == ERR_OK)
+		atomic_store(&c->have_identity_keys, true);
 	if (w != NULL && c->keyset)
 		also = keyset_fetch(g, &w->link);
 	if (c->identity_keys || c->keyset)
@@ -81,7 +85,8 @@ chores_start_due(struct fealty_gateway *g)
 	pthread_mutex_lock(&g->feed_lock);
 	c->identity_keys = gw_keys_due(g->want_identity_keys,
 	    g->identity_keys_tried, now, IDENTITY_KEYS_MIN_MS) ||
-	    (atomic_load(&g->set) == NULL && least >= AGAIN_MS);
+	    (atomic_load(&g->set) == NULL && least >= AGAIN_MS) ||
+	    (!atomic_load(&c->have_identity_keys) && least >= NO_KEYS_MS);
 	c->keyset = gw_keys_due(g->want_jwks, atomic_load(&g->jwks_tried),
 	    now, KEYS_MIN_MS) || (!have_keys(g) && least >= AGAIN_MS);
 	if (c->identity_keys) {

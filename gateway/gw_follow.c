@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 
 /*
  * The follower of an enrolled gateway: it holds one stream to one authd, and

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 
 /*
  * The newest signed events, as they came: an authority whose database has

@@ -342,23 +342,6 @@ void follow_settle(struct fealty_gateway *g);
 enum err follow_poll(struct fealty_gateway *g) MUST_CHECK;
 enum err follow_snapshot(struct fealty_gateway *g) MUST_CHECK;
 
-/* ---- signed events, for an authority that loses them (gw_held.c) ---- */
-struct held;
-enum err held_new(struct held **out) MUST_CHECK;
-void held_free(struct held **h);
-/* One message with events up to last. */
-void held_note(struct held *h, const char *text, size_t len, uint64_t last);
-/* The parts (texts) of a snapshot, unless there is too much of it. */
-void held_snapshot(struct held *h, const json_t *parts, uint64_t head);
-/* The authority has refused us; it has caught up with what we know. */
-void held_refused(struct held *h, enum err e);
-void held_caught_up(struct held *h);
-/* Whether what is held is to be shown now; and showing it. */
-bool held_due(struct held *h);
-void held_show(struct fealty_gateway *g, struct link *l);
-enum err held_save(struct held *h, struct buf *out) MUST_CHECK;
-enum err held_load(struct held *h, const char *p, size_t left) MUST_CHECK;
-
 /* ---- the key set (gw_keys.c) ---- */
 enum err keyset_adopt(struct fealty_gateway *g, const char *text, size_t len)
     MUST_CHECK;

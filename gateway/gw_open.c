@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 #include "lib/base/parse.h"
 #include "lib/base/rwlock.h"
 

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
-#include "gateway/gw_int.h"
+#include "gateway/gw_held.h"
 #include "lib/base/file.h"
 #include "lib/crypt/digest.h"
 #include "lib/crypt/seal.h"

@@ -180,18 +180,19 @@ static enum err
 import(struct txn *tx, struct recovering *r, uint64_t head)
 {
 	enum err e = ERR_OK;
+	const struct event *ev = r->events.rows;
 	uint64_t last = 0;
 	size_t i;
 
 	for (i = 0; e == ERR_OK && i < r->events.n; i++) {
-		if (r->events.rows[i].pos <= head || r->events.rows[i].pos == last)
+		if (ev[i].pos <= head || ev[i].pos == last)
 			continue;
-		last = r->events.rows[i].pos;
-		e = store_event_import(tx->st, &r->events.rows[i]);
+		last = ev[i].pos;
+		e = store_event_import(tx->st, &ev[i]);
 		if (e == ERR_EXISTS)
 			return ERR_CONFLICT; /* it was given just now */
 		if (e == ERR_OK)
-			e = restore_state(tx, &r->events.rows[i]);
+			e = restore_state(tx, &ev[i]);
 		r->imported++;
 	}
 	return e;

@@ -482,10 +482,11 @@ enum err store_receipts_list(struct store *st, uint64_t pos,
 
 /* ---- events that gateways hold and this database has lost ---- */
 /*
- * Keeps them, at most STORE_HELD_MAX of different positions. keys: the version of
- * the key set under which they were good; now: that of the present one. Of a
- * position that is there already, under keys of at least now and with another
- * event, the one that was there stays: *conflict is the first such, or 0.
+ * Keeps them, at most STORE_HELD_MAX of different positions. keys: the
+ * version of the key set under which they were good; now: that of the present
+ * one. Of a position that is there already, under keys of at least now and
+ * with another event, the one that was there stays: *conflict is the first
+ * such, or 0.
  */
 #define STORE_HELD_MAX 512
 struct held_keys {
