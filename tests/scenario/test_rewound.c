@@ -87,12 +87,12 @@ becomes(int status)
 }
 
 static void
-follow(void)
+follow(const char *at)
 {
 	char url[ROOM];
 	const char *const urls[] = {world_url(&w, url), NULL};
 
-	world_follow(&w, urls, "127.0.0.1:0");
+	world_follow(&w, urls, at);
 }
 
 static int
@@ -103,7 +103,7 @@ set_up(void **state)
 	world_open(&w, extra);
 	world_order(&w, 10);
 	world_enrol(&w, "hub2");
-	follow();
+	follow("127.0.0.1:0");
 	world_burn(&w, "SN0001");
 	world_burn(&w, "SN0002");
 	world_burn(&w, "SN0003");
@@ -395,6 +395,8 @@ what_a_gateway_holds_is_taken_back_without_a_record(void **state)
 static void
 what_a_gateway_held_when_it_was_stopped_is_taken_back(void **state)
 {
+	char at[ROOM];
+
 	back_up();
 	CTL(&w, "device", "suspend", "SN0003");
 	enforced("device:SN0001");
@@ -402,7 +404,8 @@ what_a_gateway_held_when_it_was_stopped_is_taken_back(void **state)
 	restore();
 	/* Nobody is there who knows; then somebody comes back. */
 	assert_int_equal(world_http(&w, "GET", "/readyz", NULL, NULL), 200);
-	follow();
+	(void)snprintf(at, sizeof(at), "%s", w.listening);
+	follow(at);
 	becomes(503);
 	held(2);
 	recover_held("2");
