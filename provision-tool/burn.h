@@ -40,6 +40,7 @@ struct burn {
 	struct detail detail;
 	int unnoted; /* the journal would not take it */
 	int halted;  /* stopped by halt, ERR_BUSY: nothing is alive */
+	int away;    /* it is the authority that cannot be had now */
 	int resumed; /* went on from the journal, no key was released */
 	struct burn_mark marks[BURN_MARKS];
 	unsigned nmarks;

@@ -14,6 +14,7 @@ burn_call(struct burn *b, const char *method, const char *path,
 
 	memset(&why, 0, sizeof(why));
 	e = client_call(b->client, method, path, NULL, body, answer, &why);
+	b->away = err_retryable(e);
 	if (e != ERR_OK && why.detail[0] != '\0')
 		detail_set(&b->detail, "%.199s", why.detail);
 	return e;

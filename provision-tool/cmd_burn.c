@@ -133,12 +133,12 @@ cmd_burn(int argc, char **argv)
 	b.order = o.st.order;
 	b.serial = o.serial;
 	e = burn_run(&b);
+	stats_note(&o.st, &b, e);
 	if (e == ERR_OK) {
 		b.step = "label";
 		e = label_write(&o.label, target_name(b.target), &b.device,
 				&b.detail);
 	}
-	stats_note(&o.st, &b, e);
 	code = tell(&o, &b, e);
 out:
 	client_free(&b.client);

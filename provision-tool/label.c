@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/file.h"
 
@@ -59,6 +60,18 @@ label_path(const struct label *l, const char *target, const char *device_id,
 	n = snprintf(path, PATH_MAX, "%.*s/%s.%s", (int)len, dir, device_id,
 		     l->kind);
 	return n > 0 && n < PATH_MAX;
+}
+
+int
+label_there(const struct label *l, const char *target,
+	    const struct device *dev)
+{
+	char path[PATH_MAX];
+
+	return l->kind != NULL && label_fault(l, target) == NULL &&
+	       name_is_device_id(dev->device_id) &&
+	       label_path(l, target, dev->device_id, path) &&
+	       access(path, F_OK) == 0;
 }
 
 enum err

@@ -23,6 +23,9 @@ enum err label_png(const struct device *dev, struct buf *out) MUST_CHECK;
 enum err label_zpl(const struct device *dev, struct buf *out) MUST_CHECK;
 /* Why l cannot be made for that target ("KIND:WHERE"); NULL: it can. */
 const char *label_fault(const struct label *l, const char *target);
+/* 1 when that device has its label there. */
+int label_there(const struct label *l, const char *target,
+		const struct device *dev);
 /*
  * DIR/DEVICE_ID.KIND, whole or not at all, over one that was there. target
  * as target_name gives it. ERR_OK without a kind. With d.

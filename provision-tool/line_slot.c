@@ -138,14 +138,16 @@ burn_patiently(struct slot *s, struct burn *b)
 	for (;;) {
 		*b = fresh;
 		e = burn_run(b);
+		if (!b->halted)
+			stats_note(l->conf->st, b, e);
 		now = clock_mono_ms(&clock_system);
 		if (e == ERR_OK || !err_retryable(e) || b->halted ||
 		    burn_at_target(b->step))
 			break;
-		if (now >= end) {
+		if (now >= end && b->away)
 			end_line(l, "the trouble does not pass");
+		if (now >= end)
 			break;
-		}
 		if (pause > end - now)
 			pause = end - now;
 		if (!pause_ms(l, pause))
@@ -164,9 +166,20 @@ from_journal(const struct journal_entry *entry, struct burn *b)
 
 	memcpy(dev->device_id, entry->device_id, sizeof(dev->device_id));
 	memcpy(dev->order, entry->order, sizeof(dev->order));
+	memcpy(dev->serial, entry->serial, sizeof(dev->serial));
 	dev->epoch = entry->epoch;
 	dev->dn = entry->dn;
 	b->unit = *entry;
+}
+
+/* One that is there is of the same device, and says the same. */
+static enum err
+put_label(const struct line *l, const char *target, struct burn *b)
+{
+	b->step = "label";
+	if (label_there(l->conf->label, target, &b->device))
+		return ERR_OK;
+	return label_write(l->conf->label, target, &b->device, &b->detail);
 }
 
 static enum err
@@ -189,7 +202,7 @@ burn_unit(struct slot *s, const struct unit *u, struct burn *b, int *before)
 	    burn_before(l->journal, u->serial, b->target, &entry)) {
 		from_journal(&entry, b);
 		*before = 1;
-		return ERR_OK;
+		return put_label(l, entry.target, b);
 	}
 	b->client = s->client;
 	b->journal = l->journal;
@@ -198,14 +211,7 @@ burn_unit(struct slot *s, const struct unit *u, struct burn *b, int *before)
 	b->halt = &l->halt;
 	e = burn_patiently(s, b);
 	journal_unclaim(l->journal, u->serial);
-	if (!b->halted)
-		stats_note(l->conf->st, b, e);
-	if (e == ERR_OK) {
-		b->step = "label";
-		e = label_write(l->conf->label, target_name(b->target),
-				&b->device, &b->detail);
-	}
-	return e;
+	return e == ERR_OK ? put_label(l, target_name(b->target), b) : e;
 }
 
 static void
@@ -236,7 +242,7 @@ settle(struct slot *s, const struct told *t)
 		l->p.done++;
 	else
 		l->p.failed++;
-	l->p.before += t->before != 0;
+	l->p.before += t->before && t->e == ERR_OK;
 	if (t->e != ERR_OK && tell_exit(t->e) == 1)
 		l->refused++;
 	else if (t->e != ERR_OK)

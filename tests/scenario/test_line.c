@@ -77,7 +77,8 @@ write_list(unsigned from, unsigned to, const char *in_the_middle)
 
 /* Started in the background, with more options behind. */
 static pid_t
-start_line(const char *target, const char *slots, const char *more)
+start_with(const char *target, const char *slots, const char *more,
+    const char *yet_more)
 {
 	char url[ROOM], cred[ROOM], journal[ROOM];
 	const char *argv[] = {"build:provision-tool/provision-tool", "run",
@@ -85,7 +86,7 @@ start_line(const char *target, const char *slots, const char *more)
 	    "--target", target, "--journal",
 	    world_file(&w, "journal", journal), "--url", world_url(&w, url),
 	    "--credential-file", world_file(&w, "station", cred), "--json",
-	    more, NULL};
+	    more, yet_more, NULL};
 	pid_t pid;
 
 	(void)unlink(out);
@@ -93,6 +94,12 @@ start_line(const char *target, const char *slots, const char *more)
 	pid = process_start(argv, out, err);
 	assert_true(pid > 0);
 	return pid;
+}
+
+static pid_t
+start_line(const char *target, const char *slots, const char *more)
+{
+	return start_with(target, slots, more, NULL);
 }
 
 static int
@@ -139,6 +146,24 @@ said(const char *text)
 
 	return file_text(err, all, sizeof(all)) > 0 &&
 	       strstr(all, text) != NULL;
+}
+
+/* Tries of the unit in what the report is made of, and code of them. */
+static unsigned
+tries_of(const char *serial, const char *code)
+{
+	static char all[1 << 20];
+	char path[ROOM], unit[64], end[64], *line, *rest;
+	unsigned n = 0;
+
+	(void)world_file(&w, "journal/first.stats.jsonl", path);
+	assert_true(file_text(path, all, sizeof(all)) > 0);
+	(void)snprintf(unit, sizeof(unit), "\"serial\":\"%s\"", serial);
+	(void)snprintf(end, sizeof(end), "\"code\":\"%s\"", code);
+	for (line = strtok_r(all, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest))
+		n += strstr(line, unit) != NULL && strstr(line, end) != NULL;
+	return n;
 }
 
 static void
@@ -219,9 +244,11 @@ authority_that_stays_away_stops_the_line_which_goes_on_later(void **state)
 	(void)state;
 	write_list(500, 520, NULL);
 	assert_int_equal(authd_fixture_end(w.authd), 0);
-	assert_int_equal(run_line(dir_target, "2", "--wait=1s"), 3);
+	assert_int_equal(run_line(dir_target, "2", "--wait=2s"), 3);
 	assert_true(said("the trouble does not pass"));
 	assert_int_equal(lines_with("\"result\":\"done\""), 0);
+	/* each try of the one in hand is in the report */
+	assert_true(tries_of("SN0500", "network") > 1);
 	assert_int_equal(authd_fixture_restart(w.authd), 0);
 	assert_int_equal(run_line(dir_target, "2", NULL), 0);
 	assert_counts("307", "307");
@@ -369,6 +396,53 @@ slots_that_are_the_same_place_are_refused(void **state)
 	assert_counts("329", "329");
 }
 
+/* Of three units two are for slot 1, where the tool never ends. */
+static void
+dead_unit_in_one_slot_does_not_end_the_line(void **state)
+{
+	char target[3 * ROOM], go[ROOM];
+	FILE *f;
+
+	(void)state;
+	write_tool(target);
+	(void)unlink(world_file(&w, "go", go));
+	(void)snprintf(target + strlen(target),
+	    sizeof(target) - strlen(target), ",timeout=2s");
+	f = fopen(list, "we");
+	assert_non_null(f);
+	assert_true(fputs("SN0950 1\nSN0951 1\nSN0952 2\n", f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(run_line(target, "2", "--wait=100ms"), 3);
+	assert_true(said("1 done (0 before), 0 refused, 2 to try again"));
+	assert_false(said("stopped before the end"));
+	assert_int_equal(lines_with("\"result\":\"done\""), 1);
+	assert_int_equal(tries_of("SN0951", "timeout"), 1);
+	assert_counts("330", "332");
+}
+
+static void
+same_command_again_makes_the_label_that_failed(void **state)
+{
+	char dir[ROOM], option[ROOM + 32], path[ROOM];
+
+	(void)state;
+	(void)world_file(&w, "labels", dir);
+	(void)snprintf(option, sizeof(option), "--label-dir=%s", dir);
+	write_list(960, 961, NULL);
+	assert_int_equal(end_of(start_with(dir_target, "2", "--label=zpl",
+	    option)), 1);
+	assert_int_equal(lines_with("\"step\":\"label\""), 2);
+	assert_counts("332", "334");
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(end_of(start_with(dir_target, "2", "--label=zpl",
+	    option)), 0);
+	assert_true(said("2 done (2 before)"));
+	(void)world_file(&w, "labels/SN0960.zpl", path);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(tries_of("SN0960", "ok"), 1);
+	assert_counts("332", "334");
+}
+
 int
 main(void)
 {
@@ -390,6 +464,8 @@ main(void)
 	    cmocka_unit_test(
 		check_before_a_shift_says_what_is_wrong_and_changes_nothing),
 	    cmocka_unit_test(slots_that_are_the_same_place_are_refused),
+	    cmocka_unit_test(dead_unit_in_one_slot_does_not_end_the_line),
+	    cmocka_unit_test(same_command_again_makes_the_label_that_failed),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
