@@ -357,22 +357,31 @@ start_over(const struct burn *b, enum err e, int last)
 	       e == ERR_TOO_LARGE;
 }
 
-/* 1: the unit is done, but came back and is to be burned again. */
-static int
+/*
+ * The unit is done, or (ERR_WRONG_STATE) came back and is to be burned again.
+ * That the authority will not have it burned is a device with a next key of
+ * its own; any other failure leaves open which it is.
+ */
+static enum err
 came_back(struct burn *b)
 {
 	const struct journal_entry unit = b->unit;
 	const struct device dev = b->device;
 	const struct detail d = b->detail;
+	enum err e;
 
 	if (dev.pending == 0)
-		return 0; /* most are asked about once only */
-	if (step_reserve(b) == ERR_OK)
-		return 1;
-	b->unit = unit; /* the device has a next key of its own */
+		return ERR_OK; /* most are asked about once only */
+	b->step = steps[RESERVE].name;
+	e = step_reserve(b);
+	if (e == ERR_OK)
+		return ERR_WRONG_STATE;
+	if (e != ERR_SERIAL_USED && e != ERR_WRONG_STATE)
+		return e;
+	b->unit = unit;
 	b->device = dev;
 	b->detail = d;
-	return 0;
+	return ERR_OK;
 }
 
 enum err
@@ -395,8 +404,8 @@ burn_run(struct burn *b)
 	    name_is_device_id(b->unit.device_id) &&
 	    burn_segment_ok(b->unit.device_id))
 		e = resume(b, last);
-	if (e == ERR_OK && b->resumed && came_back(b))
-		e = ERR_WRONG_STATE;
+	if (e == ERR_OK && b->resumed)
+		e = came_back(b);
 	if (e != ERR_OK && start_over(b, e, last)) {
 		b->resumed = 0;
 		memset(&b->detail, 0, sizeof(b->detail));

@@ -606,6 +606,23 @@ revoked_unit_is_not_reported_as_burned(void **state)
 	assert_int_equal(burn(p), ERR_SERIAL_USED);
 }
 
+/* It rotates itself, or came back for repair: reserve tells, if it answers. */
+static void
+unit_with_a_next_key_is_done_only_if_the_authority_says_so(void **state)
+{
+	struct place *p = *state;
+	const char *step;
+
+	assert_int_equal(burn(p), ERR_OK);
+	a->dev.pending = 2;
+	assert_int_equal(burn(p), ERR_OK);
+	a->lose_request = a->requests + 2; /* behind the look-up */
+	assert_int_equal(burn_into(p, p->spec, &step, NULL), ERR_NETWORK);
+	assert_string_equal(step, "reserve");
+	assert_int_equal(burn(p), ERR_OK);
+	assert_int_equal(a->releases, 1);
+}
+
 static int
 finds_key(const char *path, void *arg)
 {
@@ -843,6 +860,7 @@ main(void)
 	    CASE(record_spoiled_between_runs_is_written_again),
 	    CASE(second_medium_gets_no_copy_of_a_live_identity),
 	    CASE(revoked_unit_is_not_reported_as_burned),
+	    CASE(unit_with_a_next_key_is_done_only_if_the_authority_says_so),
 	    CASE(journal_never_holds_the_key),
 	    CASE(targets_that_cannot_be_used_are_refused_with_a_reason),
 	};
