@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -62,6 +63,7 @@ cmd_run(int argc, char **argv)
 	struct line_conf conf = {.st = &o.st};
 	struct detail d = {""};
 	struct feed *feed = NULL;
+	char room[PATH_MAX];
 	int rest, code;
 
 	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
@@ -78,6 +80,10 @@ cmd_run(int argc, char **argv)
 		return usage("run takes options only");
 	if (fault(&o) != NULL)
 		return usage(fault(&o));
+	/* once for all, as it is asked for with every unit */
+	o.st.journal = station_folder(&o.st, room, sizeof(room), &d);
+	if (o.st.journal == NULL)
+		return usage(d.text);
 	if (feed_open(o.serials, &feed, &d) != ERR_OK) {
 		(void)fprintf(stderr, "provision-tool: serial numbers: %s\n",
 			      d.text[0] == '\0' ? "out of memory" : d.text);

@@ -9,6 +9,8 @@
 
 #include "lib/base/secret.h"
 
+#define PASSWD_MAX 16384 /* a line of passwd(5) */
+
 const char *
 station_fault(const struct station *st)
 {
@@ -28,13 +30,14 @@ const char *
 station_folder(const struct station *st, char *room, size_t size,
 	       struct detail *d)
 {
-	const struct passwd *me;
+	struct passwd entry, *me = NULL;
+	char text[PASSWD_MAX];
 	int n;
 
 	if (st->journal != NULL)
 		return st->journal;
-	me = getpwuid(getuid());
-	if (me != NULL && me->pw_dir != NULL && me->pw_dir[0] == '/') {
+	if (getpwuid_r(getuid(), &entry, text, sizeof(text), &me) == 0 &&
+	    me != NULL && me->pw_dir != NULL && me->pw_dir[0] == '/') {
 		n = snprintf(room, size, "%s/.local/state/fealty", me->pw_dir);
 		if (n > 0 && (size_t)n < size)
 			return room;

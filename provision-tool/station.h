@@ -48,8 +48,7 @@ struct station {
 
 /* What is wrong with the order, the URL or the credential's file; or NULL. */
 const char *station_fault(const struct station *st);
-/* The journal's folder, as given or by default; NULL with d. Not thread
- * safe. */
+/* The journal's folder, as given or by default; NULL with d. */
 const char *station_folder(const struct station *st, char *room, size_t size,
 			   struct detail *d);
 /* Each sets d; ERR_IO and ERR_NOMEM are the machine's fault, not the

@@ -63,7 +63,6 @@ stats_note(const struct station *st, const struct burn *b, enum err e)
 {
 	struct buf line = {.max = STATS_LINE_MAX};
 	char path[PATH_MAX], t[TIME_TEXT];
-	struct detail d;
 
 	format_time(clock_wall_s(&clock_system), t);
 	if (jout(json_pack("{s:s,s:s,s:s,s:s,s:o}", "t", t, "serial",
@@ -71,7 +70,7 @@ stats_note(const struct station *st, const struct burn *b, enum err e)
 			   b->step == NULL ? "" : b->step, "ms",
 			   steps_json(b)), &line) == ERR_OK &&
 	    buf_str(&line, "\n") == ERR_OK &&
-	    stats_path(st, path, sizeof(path), &d) == ERR_OK)
+	    stats_path(st, path, sizeof(path), NULL) == ERR_OK)
 		append(path, &line);
 	buf_free(&line);
 }
