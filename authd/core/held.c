@@ -66,6 +66,7 @@ struct showing {
 	uint64_t seen;		  /* the highest position shown */
 	uint64_t unknown;	  /* messages under keys not known here */
 	int present;		  /* some are under keys that are here */
+	uint64_t version;	  /* of these, or older */
 	uint64_t conflict;
 	struct held_taken out;
 };
@@ -73,10 +74,9 @@ struct showing {
 static enum err
 show_keys(struct core_call *call, const char *text, struct showing *s)
 {
-	enum err e = shown_keys(call->tenant, text, &s->lost, &call->detail);
+	enum err e = shown_keys(call, text, &s->lost, &call->detail);
 
-	return e == ERR_EXISTS || e == ERR_OK ? ERR_OK :
-	    e == ERR_NOMEM ? e : ERR_REQUEST;
+	return e == ERR_EXISTS ? ERR_OK : e;
 }
 
 /* A key that is gone here has signed it: passed over, not a forgery. */
@@ -158,6 +158,8 @@ show_all(struct core_call *call, const struct recovery *in,
 
 	if (in->n > RECOVER_SETS_MAX)
 		return ERR_REQUEST;
+	/* First: a key that is revoked meanwhile counts no more. */
+	s->version = shown_version(call->tenant);
 	if (in->keys != NULL)
 		e = show_keys(call, in->keys, s);
 	if (e == ERR_OK && in->seen != NULL)
@@ -239,8 +241,8 @@ keep_lacking(struct store *st, struct event_list *l, uint64_t after)
 static enum err
 keep_all(struct txn *tx, struct showing *s, uint64_t now)
 {
-	const struct held_keys keys = {s->present ? now : s->lost.version,
-	    now};
+	const struct held_keys keys = {s->present ? s->version :
+	    s->lost.version, now};
 	const struct event_list *l = &s->events;
 	struct held_said said = {.caller = tx->call->caller->number,
 	    .keys = keys.keys};

@@ -20,12 +20,12 @@
 static enum err
 take_keys(struct core_call *call, const char *text, struct keyset *out)
 {
-	enum err e = shown_keys(call->tenant, text, out, &call->detail);
+	enum err e = shown_keys(call, text, out, &call->detail);
 
 	if (e == ERR_EXISTS)
 		detail_set(&call->detail, "member keys: not newer than the "
 		    "key set here");
-	return e == ERR_OK || e == ERR_NOMEM ? e : ERR_REQUEST;
+	return e == ERR_EXISTS ? ERR_REQUEST : e;
 }
 
 struct recovering {
@@ -166,8 +166,7 @@ again(struct txn *tx, const struct event *lost, uint64_t *imported)
 	enum err e;
 
 	e = store_event_list(tx->st, lost->pos - 1, 1, &now, &n);
-	if (e != ERR_OK || (n == 1 &&
-	    event_same(&now, lost)))
+	if (e != ERR_OK || (n == 1 && event_same(&now, lost)))
 		return e;
 	e = txn_event(tx, &ev);
 	if (e == ERR_OK)

@@ -3,12 +3,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum err
-shown_keys(const struct core_tenant *t, const char *text, struct keyset *out,
-    struct detail *d)
+uint64_t
+shown_version(const struct core_tenant *t)
 {
 	struct core_tenant *w = tenant_writable(t);
+	uint64_t version;
+
+	(void)pthread_rwlock_rdlock(&w->keys_lock);
+	version = t->keys->version;
+	(void)pthread_rwlock_unlock(&w->keys_lock);
+	return version;
+}
+
+/*
+ * What was revoked here since the loss: a set from before it has that key
+ * still. The event is committed with the key set that lacks it.
+ */
+static enum err
+drop_revoked(struct txn *tx)
+{
+	struct jwks *feed = tx->arg;
+	struct event ev;
+	const char *kid;
+	enum err e;
+	size_t i = 0, n;
+
+	while ((kid = jwks_kid(feed, i)) != NULL) {
+		n = 0;
+		e = store_event_naming(tx->st, EV_SIGNING_KEY, kid, 1, &ev,
+		    &n);
+		if (e != ERR_OK)
+			return e;
+		if (n > 0)
+			jwks_drop(feed, i);
+		else
+			i++;
+	}
+	return ERR_OK;
+}
+
+enum err
+shown_keys(struct core_call *call, const char *text, struct keyset *out,
+    struct detail *d)
+{
+	const struct core_tenant *t = call->tenant;
+	struct core_tenant *w = tenant_writable(t);
 	struct verifier *root = NULL;
+	struct txn tx = {.call = call, .mode = STORE_READ};
 	struct keyset k = {0};
 	struct es256_public pub;
 	uint64_t version;
@@ -23,8 +64,13 @@ shown_keys(const struct core_tenant *t, const char *text, struct keyset *out,
 		return e;
 	e = keyset_verify(root, t->issuer, text, strlen(text), &k, d);
 	verifier_free(&root);
+	if (e != ERR_OK && e != ERR_NOMEM)
+		e = ERR_REQUEST;
 	if (e == ERR_OK && k.version <= version)
 		e = ERR_EXISTS;
+	tx.arg = k.feed;
+	if (e == ERR_OK)
+		e = txn_run(&tx, drop_revoked);
 	if (e == ERR_OK)
 		*out = k;
 	else

@@ -6,16 +6,19 @@
 /*
  * What others show us of a tenant's signed messages, verified: under the
  * present feed keys, or those of a key set that the database has lost. Errors
- * of all: those of set_verify; d says what.
+ * but of shown_keys: those of set_verify; d says what.
  */
 
 /*
  * A key set of ours with a version that the database never gave: it was lost
- * with the rest. ERR_EXISTS for one that is not newer than the present: an
- * older one would bring back keys that were revoked.
+ * with the rest; without the feed keys that were revoked here since.
+ * ERR_REQUEST: not ours. ERR_EXISTS for one that is not newer than the
+ * present: an older one would bring back keys that were revoked.
  */
-enum err shown_keys(const struct core_tenant *t, const char *text,
+enum err shown_keys(struct core_call *call, const char *text,
     struct keyset *out, struct detail *d) MUST_CHECK;
+/* The version of the present key set, as this process knows it. */
+uint64_t shown_version(const struct core_tenant *t);
 /* lost: as of shown_keys, or one without feed: none is. */
 enum err shown_beat(const struct core_tenant *t, const struct keyset *lost,
     const char *text, size_t len, struct heartbeat *out, struct detail *d)

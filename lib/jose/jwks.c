@@ -75,6 +75,22 @@ jwks_add(struct jwks *set, const struct es256_public *pub)
 	return ERR_OK;
 }
 
+const char *
+jwks_kid(const struct jwks *set, size_t i)
+{
+	return i < set->n ? verifier_kid(set->v[i]) : NULL;
+}
+
+void
+jwks_drop(struct jwks *set, size_t i)
+{
+	if (i >= set->n)
+		return;
+	verifier_free(&set->v[i]);
+	set->v[i] = set->v[--set->n];
+	set->v[set->n] = NULL;
+}
+
 static int
 member_is(const json_t *o, const char *name, const char *want, int demanded)
 {

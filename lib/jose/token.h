@@ -49,6 +49,10 @@ enum err jwks_format(const struct jwks *set, struct buf *out) MUST_CHECK;
 /* NULL when unknown. Lives as long as the set. */
 const struct verifier *jwks_find(const struct jwks *set, const char *kid,
     size_t len);
+/* The kid of its key i; NULL beyond the last. */
+const char *jwks_kid(const struct jwks *set, size_t i);
+/* Forgets its key i; not while the set is shared. */
+void jwks_drop(struct jwks *set, size_t i);
 void jwks_free(struct jwks **set);
 
 struct token_rules {

@@ -258,19 +258,29 @@ two_events_of_one_position_are_told_and_the_first_stays(void **state)
 	buf_free(&set);
 }
 
+static void
+revoke_feed_key(struct fixture *f)
+{
+	struct revocation_request r = {.kind = EV_SIGNING_KEY,
+	    .effect = EFFECT_CUT};
+	struct core_call call = fixture_call(f, &f->admin);
+	struct event ev;
+	uint64_t n;
+
+	(void)snprintf(r.id, sizeof(r.id), "%s",
+	    signer_kid(tenant_writable(f->tenant)->keys->feed));
+	assert_int_equal(core_revoke(&call, &r, &ev, &n), ERR_OK);
+}
+
 /* Threat: whoever had stolen the feed key has shown what he signed with it. */
 static void
 what_a_revoked_key_has_signed_is_not_taken_back(void **state)
 {
 	struct fixture *f = *state;
-	struct core_tenant *t = tenant_writable(f->tenant);
-	struct revocation_request r = {.kind = EV_SIGNING_KEY,
-	    .effect = EFFECT_CUT};
-	uint64_t head = core_tenant_position(f->tenant), n;
-	struct core_call call = fixture_call(f, &f->admin);
+	uint64_t head;
+	struct core_call call;
 	struct buf set = {.max = SET_MAX};
 	struct held_taken taken;
-	struct event ev;
 	struct unit u;
 
 	fixture_burn(f, "o1", "A1", &u);
@@ -278,14 +288,95 @@ what_a_revoked_key_has_signed_is_not_taken_back(void **state)
 	ours(f, head + 100, 2, u.device.dn, &set);
 	assert_int_equal(show(f, &f->gateway, NULL, &set, &taken), ERR_OK);
 	assert_true(events_held(f) == 2);
-	(void)snprintf(r.id, sizeof(r.id), "%s", signer_kid(t->keys->feed));
-	assert_int_equal(core_revoke(&call, &r, &ev, &n), ERR_OK);
+	revoke_feed_key(f);
 	assert_true(events_held(f) == 0);
 	assert_int_equal(recover(f, 2, &call), ERR_EXPECT);
 	assert_int_equal(recover(f, 0, &call), ERR_OK);
 	wait_ready(f);
 	assert_int_equal(state_of(f, &u), DEV_ACTIVE);
 	buf_free(&set);
+}
+
+/* What another authd has done and this one has not heard of yet. */
+static void
+key_set_changes_elsewhere(struct fixture *f)
+{
+	struct store *st = NULL;
+
+	assert_int_equal(store_acquire(f->core->pool, 1000, &st), ERR_OK);
+	assert_int_equal(store_begin(st, f->tenant->number, STORE_WRITE),
+	    ERR_OK);
+	assert_int_equal(store_keys_version_next(st), ERR_OK);
+	assert_int_equal(store_commit(st), ERR_OK);
+	store_release(&st);
+}
+
+/* Threat: a key is revoked while what it signed is being verified. */
+static void
+what_was_verified_under_older_keys_does_not_count(void **state)
+{
+	struct fixture *f = *state;
+	struct buf set = {.max = SET_MAX};
+	struct held_taken taken;
+
+	ours(f, core_tenant_position(f->tenant), 2, 1, &set);
+	key_set_changes_elsewhere(f);
+	assert_int_equal(show(f, &f->gateway, NULL, &set, &taken), ERR_OK);
+	assert_true(events_held(f) == 0);
+	buf_free(&set);
+}
+
+/* A key set with the present feed key, signed by root; ours to be its root. */
+static void
+lost_key_set(struct fixture *f, const struct signer *root, struct buf *out)
+{
+	const struct tenant_keys *k = tenant_writable(f->tenant)->keys;
+	struct keyset lost = {.version = k->version + 5, .iat = 1700000000};
+	struct es256_public pub;
+
+	assert_int_equal(jwks_new(&lost.feed), ERR_OK);
+	assert_int_equal(jwks_new(&lost.token), ERR_OK);
+	signer_public(k->feed, &pub);
+	assert_int_equal(jwks_add(lost.feed, &pub), ERR_OK);
+	signer_public(k->token, &pub);
+	assert_int_equal(jwks_add(lost.token, &pub), ERR_OK);
+	out->max = SET_MAX;
+	assert_int_equal(keyset_sign(root, core_tenant_issuer(f->tenant),
+	    &lost, out), ERR_OK);
+	keyset_free(&lost);
+}
+
+/* Threat: the key set that was lost brings a key back that died since. */
+static void
+a_lost_key_set_revives_no_key_that_was_revoked_since(void **state)
+{
+	struct fixture *f = *state;
+	struct core_tenant *t = tenant_writable(f->tenant);
+	struct buf set = {.max = SET_MAX}, keys = {.max = SET_MAX};
+	struct core_call call = fixture_call(f, &f->gateway);
+	const char *text;
+	struct recovery in = {.sets = &text, .n = 1};
+	struct recovered done;
+	struct signer *root = NULL;
+	struct held_taken taken;
+
+	assert_int_equal(signer_generate(&root), ERR_OK);
+	lost_key_set(f, root, &keys);
+	ours(f, core_tenant_position(f->tenant) + 9, 2, 1, &set);
+	revoke_feed_key(f);
+	signer_public(root, &t->keys->root);
+	in.keys = keys.p;
+	text = set.p;
+	assert_int_equal(core_held_take(&call, &in, &taken),
+	    ERR_WRONG_STATE);
+	assert_true(events_held(f) == 0);
+	assert_true(tenant_is_ready(f));
+	/* Nor in an admin's hands. */
+	call = fixture_call(f, &f->admin);
+	assert_int_equal(core_recover(&call, &in, &done), ERR_REQUEST);
+	buf_free(&keys);
+	buf_free(&set);
+	signer_free(&root);
 }
 
 static void
@@ -312,6 +403,8 @@ main(void)
 	    T(an_older_generation_is_not_taken_again),
 	    T(two_events_of_one_position_are_told_and_the_first_stays),
 	    T(what_a_revoked_key_has_signed_is_not_taken_back),
+	    T(what_was_verified_under_older_keys_does_not_count),
+	    T(a_lost_key_set_revives_no_key_that_was_revoked_since),
 	    T(too_many_messages_are_refused_before_any_is_read),
 #undef T
 	};
