@@ -6,6 +6,7 @@
 #include "lib/model/names.h"
 
 /* What the route takes in one body (docs/api.yaml). */
+#define RUNS_SHOWN 64 /* in one answer */
 #define FILE_MAX_OCTETS ((size_t)1000 << 10)
 
 static int
@@ -97,7 +98,9 @@ show_runs(FILE *to, const json_t *o)
 		    (unsigned long long)number(run, "first"),
 		    (unsigned long long)last);
 	}
-	if (last < number(o, "lost"))
+	if (n == RUNS_SHOWN)
+		fprintf(to, "  more beyond that, not shown\n");
+	else if (last < number(o, "lost"))
 		fprintf(to, "  gap up to %llu: no gateway has shown these\n",
 		    (unsigned long long)number(o, "lost"));
 }

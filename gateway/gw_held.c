@@ -322,10 +322,17 @@ held_save(struct held *h, struct buf *out)
 {
 	const struct message *m;
 	struct kept k;
+	size_t room = out->max - out->len, need;
 	enum err e = ERR_OK;
 
 	pthread_mutex_lock(&h->lock);
+	need = h->octets + h->n * sizeof(k);
 	for (m = h->oldest; e == ERR_OK && m != NULL; m = m->newer) {
+		/* what must be there has come first; of this, the newest */
+		if (need > room) {
+			need -= m->len + sizeof(k);
+			continue;
+		}
 		memset(&k, 0, sizeof(k));
 		k.last = m->last;
 		k.len = (uint32_t)m->len;

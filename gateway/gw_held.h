@@ -17,6 +17,7 @@ void held_caught_up(struct held *h);
 /* Whether what is held is to be shown now; and showing it. */
 bool held_due(struct held *h);
 void held_show(struct fealty_gateway *g, struct link *l);
+/* As many of the newest as there is room for. */
 enum err held_save(struct held *h, struct buf *out) MUST_CHECK;
 enum err held_load(struct held *h, const char *p, size_t left) MUST_CHECK;
 

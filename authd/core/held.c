@@ -12,7 +12,7 @@
  * so a gateway can show what was said, not make anything up, and no more of
  * it than was ever said.
  */
-#define OVERLAP 1000 /* positions that may have been given anew */
+#define OVERLAP 10000 /* positions that may have been given anew */
 
 static const struct keyset none = {0};
 
@@ -289,8 +289,6 @@ take_txn(struct txn *tx)
 	if (e != ERR_OK)
 		return e;
 	s->out.after = head > OVERLAP ? head - OVERLAP : 0;
-	if (s->out.after < floor)
-		s->out.after = floor;
 	if (s->out.after < f.after)
 		s->out.after = f.after;
 	e = store_held_saw(tx->st, tx->call->caller->number, f.keys, &before);

@@ -224,6 +224,55 @@ an_older_generation_is_not_taken_again(void **state)
 	buf_free(&beat);
 }
 
+/* Another authd's, all at once. */
+static void
+append(struct fixture *f, unsigned n)
+{
+	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT,
+	    .id = "77"};
+	struct store *st = NULL;
+
+	assert_int_equal(store_acquire(f->core->pool, 1000, &st), ERR_OK);
+	assert_int_equal(store_begin(st, f->tenant->number, STORE_WRITE),
+	    ERR_OK);
+	while (n-- > 0)
+		assert_int_equal(store_event_append(st, &ev), ERR_OK);
+	assert_int_equal(store_floor_advance(st, 0), ERR_OK);
+	assert_int_equal(store_commit(st), ERR_OK);
+	store_release(&st);
+}
+
+/* Threat: what was lost is forgotten because its position was given anew. */
+static void
+positions_that_were_given_anew_and_fell_below_the_floor_are_kept(
+    void **state)
+{
+	struct fixture *f = *state;
+	struct buf set = {.max = SET_MAX}, old = {.max = SET_MAX};
+	struct core_call call = fixture_call(f, &f->gateway);
+	const char *texts[2];
+	struct recovery in = {.sets = texts, .n = 2};
+	struct held_taken taken;
+	struct unit u;
+	uint64_t head;
+
+	fixture_burn(f, "o1", "A1", &u);
+	head = core_tenant_position(f->tenant);
+	append(f, 2500);
+	ours(f, head, 3, u.device.dn, &old);
+	ours(f, head + 2500, 1, 78, &set);
+	texts[0] = set.p;
+	texts[1] = old.p;
+	assert_int_equal(core_held_take(&call, &in, &taken), ERR_OK);
+	assert_true(taken.after <= head);
+	assert_true(events_held(f) == 4);
+	assert_int_equal(recover(f, 4, &call), ERR_OK);
+	wait_ready(f);
+	assert_int_equal(state_of(f, &u), DEV_SUSPENDED);
+	buf_free(&old);
+	buf_free(&set);
+}
+
 static void
 two_events_of_one_position_are_told_and_the_first_stays(void **state)
 {
@@ -401,6 +450,7 @@ main(void)
 	    T(what_is_shown_is_kept_and_acts_only_when_taken_back),
 	    T(what_no_key_of_ours_has_signed_is_not_kept),
 	    T(an_older_generation_is_not_taken_again),
+	    T(positions_that_were_given_anew_and_fell_below_the_floor_are_kept),
 	    T(two_events_of_one_position_are_told_and_the_first_stays),
 	    T(what_a_revoked_key_has_signed_is_not_taken_back),
 	    T(what_was_verified_under_older_keys_does_not_count),

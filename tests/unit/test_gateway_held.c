@@ -101,6 +101,34 @@ what_is_saved_is_there_again_and_what_is_cut_off_is_refused(void **state)
 	buf_free(&b);
 }
 
+/* A state that is full already is written all the same. */
+static void
+where_there_is_little_room_the_newest_are_saved(void **state)
+{
+	struct held *h = *state, *other;
+	struct buf b = {.max = 0};
+	size_t all;
+
+	held_note(h, "<one>", 5, 11);
+	held_note(h, "<two>", 5, 12);
+	save(h, &b);
+	all = b.len;
+	buf_reset(&b);
+	b.max = all - 1;
+	assert_int_equal(held_save(h, &b), ERR_OK);
+	assert_int_equal(b.len, all / 2);
+	assert_int_equal(held_new(&other), ERR_OK);
+	assert_int_equal(held_load(other, b.p, b.len), ERR_OK);
+	assert_int_equal(kept(other, "<two>"), 1);
+	assert_int_equal(kept(other, "<one>"), 0);
+	buf_reset(&b);
+	b.max = 3;
+	assert_int_equal(held_save(h, &b), ERR_OK);
+	assert_int_equal(b.len, 0);
+	held_free(&other);
+	buf_free(&b);
+}
+
 static void
 a_snapshot_is_kept_unless_it_is_large(void **state)
 {
@@ -148,6 +176,7 @@ main(void)
 	    T(of_many_messages_the_newest_stay),
 	    T(large_messages_take_four_mebibytes_at_most),
 	    T(what_is_saved_is_there_again_and_what_is_cut_off_is_refused),
+	    T(where_there_is_little_room_the_newest_are_saved),
 	    T(a_snapshot_is_kept_unless_it_is_large),
 	    T(it_is_shown_only_where_the_authority_seems_to_know_less),
 #undef T
