@@ -162,6 +162,9 @@ ask(struct client *client, const struct ticket_opts *o,
 				&why);
 	if (e != ERR_OK && why.detail[0] != '\0')
 		detail_set(d, "%.199s", why.detail);
+	else if (e == ERR_EXISTS)
+		detail_set(d, "an earlier pull of that file asked for other "
+			      "than this: ask as it did, or remove the .pull");
 	buf_free(&body);
 	return e;
 }
@@ -202,8 +205,10 @@ pull(const struct ticket_opts *o, const char *path)
 		e = fill_request(o, key, &req);
 	if (e == ERR_OK)
 		e = connect_to(o, &client, &d);
-	if (e == ERR_OK && access(path, F_OK) == 0)
+	if (e == ERR_OK && access(path, F_OK) == 0) {
+		detail_set(&d, "it is left alone: name another file");
 		e = ERR_EXISTS;
+	}
 	if (e == ERR_OK)
 		e = request_id(path, pending, sizeof(pending), req.id, &d);
 	if (e == ERR_OK)

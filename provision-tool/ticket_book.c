@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/wire/ticket.h"
 
@@ -22,7 +24,6 @@ read_row(struct jin *parent, json_t *o, struct ticket_entry *r)
 	jin_u64(&in, "number", NUMBER_MAX, &r->dn);
 	jin_str(&in, "serial", r->serial, sizeof(r->serial));
 	jin_str(&in, "target", r->target, sizeof(r->target));
-	jin_octets(&in, "nonce", r->nonce, sizeof(r->nonce));
 	jin_opt_str(&in, "pushed", r->pushed, sizeof(r->pushed));
 	if (in.err == ERR_OK && json_object_get(in.o, "burn") != NULL) {
 		jin_object(&in, "burn", &burn);
@@ -58,15 +59,22 @@ decode(struct ticket_book *b, const struct buf *text, struct detail *d)
 static enum err
 take_lock(struct ticket_book *b)
 {
+	const struct timespec pause = {0, 20 * 1000 * 1000};
 	char path[sizeof(b->path) + 8];
+	int64_t until;
 
 	(void)snprintf(path, sizeof(path), "%s.lock", b->path);
 	b->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (b->lock < 0)
 		return ERR_IO;
-	while (flock(b->lock, LOCK_EX) != 0)
-		if (errno != EINTR)
+	until = clock_mono_ms(&clock_system) + BOOK_WAIT_S * INT64_C(1000);
+	while (flock(b->lock, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
 			return ERR_IO;
+		if (clock_mono_ms(&clock_system) >= until)
+			return ERR_BUSY;
+		(void)nanosleep(&pause, NULL);
+	}
 	return ERR_OK;
 }
 
@@ -96,7 +104,9 @@ ticket_book_open(const char *dir, const char *id, struct ticket_book *b,
 		e = ERR_OK;
 	if (e != ERR_OK) {
 		detail_set(d, "ticket's book %s: %s", b->path,
-			   e == ERR_IO ? strerror(errno) : err_text(e));
+			   e == ERR_IO	   ? strerror(errno)
+			   : e == ERR_BUSY ? "another run has it"
+					   : err_text(e));
 		ticket_book_close(b);
 	}
 	buf_free(&text);
@@ -137,10 +147,8 @@ ticket_book_add(struct ticket_book *b)
 static json_t *
 row_json(const struct ticket_entry *r)
 {
-	json_t *o = json_pack("{sI ss ss so ss}", "number",
-			      (json_int_t)r->dn, "serial", r->serial, "target",
-			      r->target, "nonce",
-			      jout_octets(r->nonce, sizeof(r->nonce)),
+	json_t *o = json_pack("{sI ss ss ss}", "number", (json_int_t)r->dn,
+			      "serial", r->serial, "target", r->target,
 			      "pushed", r->pushed);
 
 	if (o != NULL && r->burned &&

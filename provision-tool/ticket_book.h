@@ -8,14 +8,12 @@
  * JSON object, always replaced whole and on the disk before a call returns.
  * It goes by the ticket's id, so that all copies of a ticket on one station
  * share it: no identity is taken twice, and none is lost in a crash. No key
- * is in it. Several processes may have it open: it is locked by
- * ticket_book_open, and read anew.
+ * is in it. One process has it open at a time.
  */
 struct ticket_entry {
 	uint64_t dn;
 	name_t serial;
 	char target[1024];
-	unsigned char nonce[TICKET_NONCE_LEN];
 	int burned; /* burn is signed */
 	struct ticket_burn burn;
 	char pushed[64]; /* what the authority said of it; "" not yet */
@@ -27,7 +25,11 @@ struct ticket_book {
 	size_t n;
 	struct ticket_entry *rows; /* TICKET_UNITS_MAX of them */
 };
-/* Waits for the lock. ERR_IO, ERR_RECORD (no book), with d. */
+/*
+ * Read anew, and locked; waits BOOK_WAIT_S at most for who has it. ERR_BUSY,
+ * ERR_IO, ERR_RECORD (no book), with d.
+ */
+#define BOOK_WAIT_S 60
 enum err ticket_book_open(const char *dir, const char *id,
 			  struct ticket_book *b, struct detail *d) MUST_CHECK;
 /* That row of the serial, or of the device; NULL. */

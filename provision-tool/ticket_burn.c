@@ -39,6 +39,20 @@ set_device(struct burn *b, const struct ticket_unit *u)
 	return copy_str(dev->serial, sizeof(dev->serial), b->serial);
 }
 
+/* By the station's own clock: a burn that could not be pushed is none. */
+static enum err
+in_time(struct burn *b)
+{
+	const struct ticket *t = b->ticket->ticket;
+	char when[TIME_TEXT];
+
+	if (t->expires_at > clock_wall_s(&clock_system))
+		return ERR_OK;
+	format_time(t->expires_at, when);
+	detail_set(&b->detail, "at %s", when);
+	return ERR_TICKET_EXPIRED;
+}
+
 static enum err
 may_begin(struct burn *b)
 {
@@ -46,8 +60,8 @@ may_begin(struct burn *b)
 	struct order o = {.issued = 0};
 	enum err e;
 
-	if (t->expires_at <= clock_wall_s(&clock_system))
-		return ERR_TICKET_EXPIRED;
+	if ((e = in_time(b)) != ERR_OK)
+		return e;
 	memcpy(o.serial_pattern, t->serial_pattern, sizeof(o.serial_pattern));
 	if ((e = order_check_serial(&o, b->serial)) != ERR_OK)
 		return e;
@@ -83,8 +97,6 @@ take(struct burn *b, struct ticket_book *book, const struct ticket_unit **out)
 		e = copy_str(row->target, sizeof(row->target),
 			     target_name(b->target));
 	if (e == ERR_OK)
-		e = random_bytes(row->nonce, sizeof(row->nonce));
-	if (e == ERR_OK)
 		e = ticket_book_save(book, &b->detail);
 	if (e == ERR_OK)
 		*out = &t->units[i];
@@ -109,7 +121,7 @@ again(struct burn *b, const struct ticket_entry *row,
 		return ERR_RECORD;
 	}
 	*out = u;
-	return ERR_OK;
+	return may_begin(b);
 }
 
 enum err
@@ -176,12 +188,13 @@ sign_burn(const struct burn *b, struct ticket_entry *row)
 	burn->dn = b->unit.dn;
 	memcpy(burn->device_id, b->unit.device_id, sizeof(burn->device_id));
 	memcpy(burn->serial, row->serial, sizeof(burn->serial));
-	memcpy(burn->nonce, row->nonce, sizeof(burn->nonce));
 	c->epoch = b->unit.epoch;
 	c->proof = target_proof(b->target);
 	memcpy(c->challenge, b->unit.challenge, sizeof(c->challenge));
 	memcpy(c->answer, b->answer, 32);
-	e = ticket_message(b->ticket->ticket->id, burn, &m);
+	e = random_bytes(burn->nonce, sizeof(burn->nonce));
+	if (e == ERR_OK)
+		e = ticket_message(b->ticket->ticket->id, burn, &m);
 	if (e == ERR_OK)
 		e = signer_sign(b->ticket->key, m.p, m.len, burn->signature);
 	if (e == ERR_OK)
@@ -217,8 +230,10 @@ ticket_confirm(struct burn *b)
 	enum err e;
 
 	e = find_row(b, &book, &row);
-	if (e == ERR_OK && !row->burned) { /* once: the signature is random */
-		e = sign_burn(b, row);
+	if (e == ERR_OK && !row->burned) { /* once: the nonce is random */
+		e = in_time(b);
+		if (e == ERR_OK)
+			e = sign_burn(b, row);
 		if (e == ERR_OK)
 			e = ticket_book_save(&book, &b->detail);
 	}

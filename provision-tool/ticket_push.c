@@ -76,6 +76,11 @@ ticket_push(struct client *client, struct ticket_book *book, struct detail *d)
 	enum err e = b == NULL ? ERR_NOMEM : ERR_OK;
 	size_t i = 0;
 
+	/* A burn that is told and then forgotten would be signed anew, and
+	 * be a second one: all of them are on the disk first. */
+	if (e == ERR_OK)
+		e = ticket_book_save(book, d);
+
 	while (e == ERR_OK && i < book->n) {
 		for (b->n = 0; i < book->n && b->n < TICKET_PUSH_MAX; i++)
 			if (book->rows[i].burned)

@@ -8,6 +8,7 @@
  * A ticket has expired: what was not burned of it, or not told of, is void,
  * its place given back and its key destroyed.
  */
+/* What somebody has made void before has given its place back by then. */
 static enum err
 void_unit(struct store *st, const char *order, uint64_t dn, unsigned *gone)
 {
@@ -15,18 +16,16 @@ void_unit(struct store *st, const char *order, uint64_t dn, unsigned *gone)
 	enum err e;
 
 	e = store_device_get(st, dn, &dev); /* locked */
-	if (e != ERR_OK || (dev.state != DEV_RESERVED &&
-	    dev.state != DEV_BURNING))
-		return e;
-	dev.state = DEV_VOID;
-	e = store_device_update(st, &dev);
-	if (e == ERR_OK)
-		e = store_order_give_back(st, order);
-	if (e == ERR_OK)
-		e = store_device_key_destroy(st, dn);
-	if (e == ERR_OK)
-		++*gone;
-	return e;
+	if (e == ERR_OK && (dev.state == DEV_RESERVED ||
+	    dev.state == DEV_BURNING)) {
+		dev.state = DEV_VOID;
+		e = store_device_update(st, &dev);
+		if (e == ERR_OK)
+			e = store_order_give_back(st, order);
+		*gone += e == ERR_OK;
+	}
+	return e == ERR_OK && dev.state == DEV_VOID ?
+	    store_device_key_destroy(st, dn) : e;
 }
 
 static enum err

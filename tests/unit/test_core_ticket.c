@@ -11,6 +11,7 @@
 #include "lib/crypt/ticket_burn.h"
 #include "lib/jose/release_key.h"
 #include "lib/model/ticket.h"
+#include "tests/helpers/fake_store.h"
 
 #define ID "AAAAAAAAAAAAAAAAAAAAA"
 
@@ -22,11 +23,20 @@ struct site {
 };
 
 static void
+add_order(struct fixture *f, uint32_t quantity)
+{
+	struct order o;
+
+	fixture_order(f, "far", quantity, &o);
+	memcpy(o.id_template, "far-{n}", 8);
+	fixture_add_order(f, &o);
+}
+
+static void
 site_open(struct fixture *f, struct site *s, char letter, uint32_t count)
 {
 	struct buf jwk = {.max = 511};
 	struct es256_public pub;
-	struct order o;
 
 	memset(s, 0, sizeof(*s));
 	assert_int_equal(signer_generate(&s->key), ERR_OK);
@@ -38,11 +48,8 @@ site_open(struct fixture *f, struct site *s, char letter, uint32_t count)
 	s->req.count = count;
 	s->req.life = 3600;
 	buf_free(&jwk);
-	if (letter != 'A')
-		return;
-	fixture_order(f, "far", 10, &o);
-	memcpy(o.id_template, "far-{n}", 8);
-	fixture_add_order(f, &o);
+	if (letter == 'A')
+		add_order(f, 10);
 }
 
 static void
@@ -375,6 +382,133 @@ what_is_not_burned_at_expiry_is_void_and_its_place_free(void **state)
 	site_close(&s);
 }
 
+/* What is burned with network and without: one serial number, one device. */
+static void
+a_serial_number_is_one_device_with_network_and_without(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->line1);
+	struct ticket_burn b;
+	struct device d;
+	struct site s;
+	int created;
+
+	site_open(f, &s, 'A', 2);
+	assert_int_equal(pull(f, &s), ERR_OK);
+	burn(&s, 0, "A1", &b);
+	assert_int_equal(push(f, &s, &b), ERR_OK);
+	assert_int_equal(core_reserve(&call, "far", "A1", &d, &created),
+	    ERR_SERIAL_USED);
+	burn(&s, 1, "A2", &b); /* but with network first */
+	assert_int_equal(core_reserve(&call, "far", "A2", &d, &created),
+	    ERR_OK);
+	assert_int_not_equal(d.dn, b.dn);
+	assert_int_equal(push(f, &s, &b), ERR_SERIAL_USED);
+	assert_int_equal(state_of(f, b.device_id), DEV_BURNING);
+	assert_int_equal(issued(f), 3);
+	/* nobody reserves, by its serial number, what is in a ticket */
+	assert_int_equal(core_reserve(&call, "far", "~2", &d, &created),
+	    ERR_SERIAL_PATTERN);
+	site_close(&s);
+}
+
+/* Call n of the store fails, for every n; and it is asked again. */
+static void
+a_pull_that_fails_anywhere_takes_all_places_or_none(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t before = 0, after;
+	unsigned n = 1, reached = 1;
+	struct site s;
+	enum err e;
+
+	site_open(f, &s, 'Z', 2);
+	add_order(f, 4000);
+	for (; reached && n < 400; n++) {
+		(void)snprintf(s.req.id, sizeof(s.req.id), "%.18s%04u", ID, n);
+		fake_store_fail_at(n, ERR_STORE);
+		e = pull(f, &s);
+		reached = fake_store_calls() >= n;
+		fake_store_fail_at(0, ERR_OK);
+		assert_true(e == ERR_OK || e == ERR_STORE);
+		after = issued(f);
+		assert_int_equal(after - before, e == ERR_OK ? 2 : 0);
+		assert_int_equal(s.t.n, e == ERR_OK ? 2 : 0);
+		assert_int_equal(pull(f, &s), ERR_OK);
+		assert_int_equal(s.t.n, 2);
+		assert_int_equal(issued(f), before + 2);
+		before += 2;
+	}
+	assert_true(n > 20 && n < 400);
+	site_close(&s);
+}
+
+/* Cut anywhere, with no more said than that: all is told again, and right. */
+static void
+a_push_that_fails_anywhere_is_taken_up_again(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->line1);
+	struct ticket_result r[2];
+	struct ticket_burn b[2];
+	unsigned n = 1, reached = 1, i;
+	char serial[16];
+	struct site s;
+	enum err e;
+
+	site_open(f, &s, 'Z', 2);
+	add_order(f, 4000);
+	for (; reached && n < 200; n++) {
+		(void)snprintf(s.req.id, sizeof(s.req.id), "%.18s%04u", ID, n);
+		assert_int_equal(pull(f, &s), ERR_OK);
+		for (i = 0; i < 2; i++) {
+			(void)snprintf(serial, sizeof(serial), "C%u",
+			    2 * n + i);
+			burn(&s, i, serial, &b[i]);
+		}
+		fake_store_fail_at(n, ERR_STORE);
+		e = core_ticket_push(&call, s.t.id, b, 2, r);
+		reached = fake_store_calls() >= n;
+		fake_store_fail_at(0, ERR_OK);
+		assert_true(e == ERR_OK || e == ERR_STORE);
+		assert_int_equal(core_ticket_push(&call, s.t.id, b, 2, r),
+		    ERR_OK);
+		for (i = 0; i < 2; i++) {
+			assert_int_equal(r[i].outcome, ERR_OK);
+			assert_int_equal(state_of(f, b[i].device_id),
+			    DEV_ACTIVE);
+		}
+	}
+	assert_true(n > 10 && n < 200);
+	site_close(&s);
+}
+
+/* The unit is void by hand: it lives no more, and its place is free once. */
+static void
+what_was_made_void_by_hand_is_no_unit_at_the_push(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->line1);
+	struct ticket_burn b;
+	struct device d;
+	struct site s;
+	int i;
+
+	site_open(f, &s, 'A', 2);
+	assert_int_equal(pull(f, &s), ERR_OK);
+	burn(&s, 0, "A1", &b);
+	assert_int_equal(core_void(&call, b.device_id, "dropped", &d), ERR_OK);
+	assert_int_equal(issued(f), 1);
+	assert_int_equal(push(f, &s, &b), ERR_WRONG_STATE);
+	assert_int_equal(pull(f, &s), ERR_OK);
+	assert_int_equal(s.t.n, 1);
+	fixture_pass(f, INT64_C(3601) * 1000);
+	for (i = 0; i < 3000 && issued(f) != 0; i++)
+		(void)usleep(10000);
+	assert_int_equal(issued(f), 0);
+	site_close(&s);
+}
+
 #define CASE(name) \
 	cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
@@ -390,6 +524,10 @@ main(void)
 	    CASE(one_identity_with_two_nonces_is_revoked_for_both),
 	    CASE(an_identity_in_a_ticket_is_burned_by_no_other_way),
 	    CASE(what_is_not_burned_at_expiry_is_void_and_its_place_free),
+	    CASE(a_serial_number_is_one_device_with_network_and_without),
+	    CASE(a_pull_that_fails_anywhere_takes_all_places_or_none),
+	    CASE(a_push_that_fails_anywhere_is_taken_up_again),
+	    CASE(what_was_made_void_by_hand_is_no_unit_at_the_push),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
