@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIMIT 60
@@ -219,7 +220,7 @@ records(const struct site *s)
 static void
 a_station_killed_anywhere_uses_no_identity_twice(void **state)
 {
-	char id[6][64], serial[16], out[ROOM], url[ROOM];
+	char id[6][64], serial[16], out[ROOM];
 	struct site s;
 	unsigned before, i, j;
 	pid_t pid;
@@ -250,7 +251,6 @@ a_station_killed_anywhere_uses_no_identity_twice(void **state)
 	says("identities of the ticket are taken");
 	assert_int_equal(push(&s), 0);
 	says("6 of 6 active");
-	(void)world_url(&w, url);
 }
 
 static void
@@ -323,38 +323,87 @@ a_changed_ticket_and_another_station_s_key_are_refused(void **state)
 	says("chmod 600");
 }
 
+/* How many keys the authority has of the ticket of so many units. */
+static int
+keys_of(const char *units)
+{
+	char q[ROOM];
+
+	(void)snprintf(q, sizeof(q), "SELECT count(*) FROM fealty.device_key k "
+	    "JOIN fealty.ticket_unit u ON u.device = k.device JOIN "
+	    "fealty.ticket t ON t.id = u.ticket WHERE t.units = %s", units);
+	world_sql(&w, q);
+	return atoi(w.r.out);
+}
+
 static void
 an_expired_ticket_burns_nothing_and_its_places_come_back(void **state)
 {
 	long deadline = process_deadline(LIMIT);
-	struct site s;
+	char id[64], path[ROOM];
+	struct site s, t;
+	time_t until;
 
 	(void)state;
 	site_open(&s, "late", "station");
-	assert_int_equal(pull(&s, "far", "3", "2s"), 0);
+	site_open(&t, "later", "station");
+	assert_int_equal(pull(&s, "far", "3", "1h"), 0);
 	assert_int_equal(burn(&s, "SN4001"), 0);
-	world_sql(&w, "SELECT count(*) FROM fealty.device_key k JOIN "
-	    "fealty.ticket_unit u ON u.device = k.device JOIN fealty.ticket t "
+	world_sql(&w, "SELECT max(d.device_id) FROM fealty.device d JOIN "
+	    "fealty.ticket_unit u ON u.device = d.number JOIN fealty.ticket t "
 	    "ON t.id = u.ticket WHERE t.units = 3");
-	assert_int_equal(atoi(w.r.out), 3);
+	assert_int_equal(sscanf(w.r.out, "%63s", id), 1);
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/void", id);
+	assert_int_equal(world_http(&w, "POST", path, w.admin,
+	    "{\"reason\":\"dropped\"}"), 200);
+	assert_int_equal(keys_of("3"), 3);
+	/* in time for the station, too late for the authority */
+	world_sql(&w, "UPDATE fealty.ticket SET expires_at = 1 "
+	    "WHERE units = 3");
 	do {
 		process_pause();
 		world_sql(&w, "SELECT count(*) FROM fealty.ticket "
 		    "WHERE units = 3 AND swept");
 	} while (atoi(w.r.out) == 0 && process_left(deadline));
 	assert_int_equal(atoi(w.r.out), 1);
-	assert_int_equal(burn(&s, "SN4002"), 1);
-	says("ticket_expired");
 	assert_int_equal(push(&s), 1);
 	says("ticket_expired");
-	world_sql(&w, "SELECT count(*) FROM fealty.device_key k JOIN "
-	    "fealty.ticket_unit u ON u.device = k.device JOIN fealty.ticket t "
-	    "ON t.id = u.ticket WHERE t.units = 3");
-	assert_int_equal(atoi(w.r.out), 0);
+	assert_int_equal(keys_of("3"), 0);
 	world_sql(&w, "SELECT issued - (SELECT count(*) FROM fealty.device d "
 	    "WHERE d.order_name = 'far' AND d.state <> 6) "
 	    "FROM fealty.production_order WHERE name = 'far'");
 	assert_int_equal(atoi(w.r.out), 0);
+	/* and too late for the station */
+	assert_int_equal(pull(&t, "far", "1", "1s"), 0);
+	until = time(NULL) + 2;
+	while (time(NULL) < until)
+		process_pause();
+	assert_int_equal(burn(&t, "SN4002"), 1);
+	says("ticket_expired");
+}
+
+/* As many as a ticket can hold. */
+static void
+a_whole_ticket_is_pulled_and_pushed(void **state)
+{
+	struct site s;
+	char id[64];
+
+	(void)state;
+	CTL(&w, "order", "create", "big", "--model", "m1", "--quantity", "250",
+	    "--expires", "24h", "--peers", "hub", "--stations", "line1",
+	    "--serial-pattern", "SN[0-9]{4}", "--device-id", "far-b{n}");
+	site_open(&s, "big", "station");
+	assert_int_equal(pull(&s, "big", "250", "12h"), 0);
+	says("250 identities of order big");
+	assert_int_equal(burn(&s, "SN5001"), 0);
+	burned(id);
+	assert_int_equal(push(&s), 0);
+	says("1 of 1 active");
+	/* the file is lost: the order has no place for another ticket */
+	assert_int_equal(unlink(s.ticket), 0);
+	assert_int_equal(pull(&s, "big", "1", "12h"), 1);
+	says("order_full");
 }
 
 static void
@@ -372,6 +421,10 @@ what_cannot_be_pulled_is_said_so(void **state)
 	says("order_full");
 	assert_int_equal(pull(&s, "far", "251", "1h"), 2);
 	assert_int_equal(pull(&s, "far", "1", "1000h"), 2);
+	/* another pull than the one whose answer was lost */
+	assert_int_equal(pull(&s, "far", "1", "1h"), 0);
+	assert_int_equal(pull(&s, "far", "1", "1h"), 1);
+	says("left alone");
 	(void)unlink(s.key);
 	assert_int_equal(pull(&s, "far", "1", "1h"), 1);
 	says("provision-tool station-key");
@@ -390,6 +443,7 @@ main(void)
 		a_changed_ticket_and_another_station_s_key_are_refused),
 	    cmocka_unit_test(
 		an_expired_ticket_burns_nothing_and_its_places_come_back),
+	    cmocka_unit_test(a_whole_ticket_is_pulled_and_pushed),
 	    cmocka_unit_test(what_cannot_be_pulled_is_said_so),
 	};
 
