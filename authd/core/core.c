@@ -121,6 +121,8 @@ core_open(const struct core_conf *conf, struct core **out, struct detail *d)
 	}
 	e = take_conf(c, conf);
 	if (e == ERR_OK)
+		e = random_bytes(&c->ration_seed, sizeof(c->ration_seed));
+	if (e == ERR_OK)
 		e = keyring_open(conf->kek_file, &c->keys, d);
 	if (e == ERR_OK)
 		e = open_memory(c, conf);

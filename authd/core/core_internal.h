@@ -296,10 +296,16 @@ enum err reburn_approved(struct txn *tx, const struct device *dev,
 /* It is proven: the unit is active under it, what it held before is dead. */
 enum err reburn_done(struct txn *tx, struct device *dev, enum proof proof)
     MUST_CHECK;
-/* Forgets dead keys that are too old to tell a clone by; newest: the epoch
- * given last. The device's row is up to date. */
-enum err epoch_prune(struct txn *tx, uint64_t dn, uint32_t newest)
-    MUST_CHECK;
+/*
+ * Makes the next epoch pending, for the request in row (none: a station), of
+ * the key k; keyring_prepare first. *dead: the epoch that was pending, to be
+ * cut as the transaction's last act; 0: none. The caller wipes *k.
+ * ERR_WRONG_STATE: there is none after it.
+ */
+enum err epoch_next(struct txn *tx, struct device *dev,
+    struct device_key_row *row, struct key32 *k, uint32_t *dead) MUST_CHECK;
+/* What the device got under epochs up to upto is dead. */
+enum err epoch_cut(struct txn *tx, uint64_t dn, uint32_t upto) MUST_CHECK;
 /* K. In a transaction of the tenant. */
 enum err device_root(struct core *c, struct store *st, const char *tenant_name,
     const struct device *dev, const struct device_key_row *key,
@@ -428,22 +434,32 @@ enum err token_read(struct core *c, const struct core_tenant *t,
     struct detail *d) MUST_CHECK;
 enum err token_alive(const struct core_tenant *t,
     const struct seen_token *seen, uint64_t *by) MUST_CHECK;
-/* The ration of what a device may order itself, and of its alarms. */
+/* The ration of what a device may order itself, for a minute. */
 struct ration_slot {
-	uint32_t tenant;
+	uint32_t tenant; /* 0: nobody's yet */
 	uint64_t dn;
 	int64_t window; /* its start, monotonic ms */
 	unsigned tokens, cuts, rotations;
-	uint32_t epoch;
-	int64_t alarm; /* of dn and epoch, monotonic ms; 0: none yet */
-	int seen_here; /* not a gateway's report alone */
 };
-#define RATION_SLOTS 1024
+#define RATION_SLOTS 16384
+#define RATION_WAYS 16 /* places that a device may have one of */
 #define RATION_WINDOW_MS 60000
 #define RATION_TOKENS 4
 #define RATION_ROTATIONS 12
-/* The device's slot, its window begun; under ration_lock. */
+/*
+ * The device's own, its window begun; under ration_lock. NULL: all its places
+ * are others' whose windows are not over. Nobody spends another's, and nobody
+ * gets rid of what it has spent.
+ */
 struct ration_slot *ration_slot(struct core *c, const struct pskid *id);
+/* The last alarm of a device, that of the newest where two share it. */
+struct alarm_slot {
+	uint32_t tenant, epoch;
+	uint64_t dn;
+	int64_t at;    /* monotonic ms; 0: none yet */
+	int seen_here; /* not a gateway's report alone */
+};
+#define ALARM_SLOTS 1024
 
 struct core {
 	const struct clock *clock;
@@ -466,7 +482,9 @@ struct core {
 	char device_host[254];
 	uint16_t device_port;
 	pthread_mutex_t ration_lock;
+	uint64_t ration_seed;
 	struct ration_slot ration[RATION_SLOTS];
+	struct alarm_slot alarm[ALARM_SLOTS]; /* under ration_lock, too */
 	unsigned lookups_max; /* unknown credentials asked for at a time */
 	_Atomic unsigned lookups;
 	_Atomic uint64_t tokens_issued, assertions_refused, introspections;

@@ -23,17 +23,53 @@ struct using {
 	int suspended;
 };
 
-enum err
-epoch_prune(struct txn *tx, uint64_t dn, uint32_t newest)
+/* Forgets dead keys that are too old to tell a clone by; newest: the epoch
+ * given last. The device's row is up to date. */
+static enum err
+prune(struct txn *tx, uint64_t dn, uint32_t newest)
 {
 	return store_device_key_prune(tx->st, dn,
 	    newest > KEPT ? newest - KEPT : 0);
 }
 
 enum err
+epoch_cut(struct txn *tx, uint64_t dn, uint32_t upto)
+{
+	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT,
+	    .ep_max = upto};
+
+	(void)snprintf(ev.id, sizeof(ev.id), "%llu", (unsigned long long)dn);
+	return txn_event(tx, &ev);
+}
+
+enum err
+epoch_next(struct txn *tx, struct device *dev, struct device_key_row *row,
+    struct key32 *k, uint32_t *dead)
+{
+	uint32_t was = dev->pending, last = was != 0 ? was : dev->epoch;
+	enum err e;
+
+	if (last == UINT32_MAX)
+		return ERR_WRONG_STATE;
+	row->dn = dev->dn;
+	row->epoch = last + 1;
+	e = device_key_make(tx->call->core, tx->st, tx->call->tenant->number,
+	    row, k);
+	if (e != ERR_OK)
+		return e;
+	dev->pending = row->epoch;
+	e = store_device_update(tx->st, dev);
+	/* Who asks for ever and switches never must not fill the table. */
+	if (e == ERR_OK && was != 0)
+		e = prune(tx, dev->dn, dev->pending);
+	if (e == ERR_OK)
+		*dead = was;
+	return e;
+}
+
+enum err
 epoch_switch(struct txn *tx, struct device *dev, const char *how)
 {
-	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT};
 	uint32_t to = dev->pending;
 	enum err e;
 
@@ -41,16 +77,13 @@ epoch_switch(struct txn *tx, struct device *dev, const char *how)
 	dev->pending = 0;
 	e = store_device_update(tx->st, dev);
 	if (e == ERR_OK)
-		e = epoch_prune(tx, dev->dn, to);
+		e = prune(tx, dev->dn, to);
 	if (e != ERR_OK)
 		return e;
 	tx->action = "device.rotated";
 	(void)snprintf(tx->note, sizeof(tx->note),
 	    "epoch %u first used: %s; those before are dead", to, how);
-	(void)snprintf(ev.id, sizeof(ev.id), "%llu",
-	    (unsigned long long)dev->dn);
-	ev.ep_max = to - 1;
-	e = txn_event(tx, &ev);
+	e = epoch_cut(tx, dev->dn, to - 1);
 	if (e == ERR_OK)
 		core_count(tx->call->core->rotations);
 	return e;
@@ -153,6 +186,13 @@ used_txn(struct txn *tx)
 	    ERR_OK;
 }
 
+static struct alarm_slot *
+alarm_slot(struct core *c, const struct pskid *id)
+{
+	return &c->alarm[(id->dn ^ ((uint64_t)id->tenant << 7)) %
+	    ALARM_SLOTS];
+}
+
 /*
  * 1: a dead key of this device has been looked at a moment ago. A key of an
  * epoch up to a dead one is itself dead, or in use: nothing is to be noted.
@@ -162,13 +202,13 @@ told(struct core *c, const struct using *u)
 {
 	const struct pskid *id = u->id;
 	int64_t now = clock_mono_ms(c->clock);
-	struct ration_slot *s;
+	const struct alarm_slot *s;
 	int yes;
 
 	(void)pthread_mutex_lock(&c->ration_lock);
-	s = ration_slot(c, id);
-	yes = s->alarm != 0 && s->tenant == id->tenant && s->dn == id->dn &&
-	    id->epoch <= s->epoch && now - s->alarm < ALARM_MS &&
+	s = alarm_slot(c, id);
+	yes = s->at != 0 && s->tenant == id->tenant && s->dn == id->dn &&
+	    id->epoch <= s->epoch && now - s->at < ALARM_MS &&
 	    (s->seen_here || u->audience != NULL);
 	(void)pthread_mutex_unlock(&c->ration_lock);
 	return yes;
@@ -178,15 +218,12 @@ static void
 tell(struct core *c, const struct using *u)
 {
 	const struct pskid *id = u->id;
-	struct ration_slot *s;
 
 	(void)pthread_mutex_lock(&c->ration_lock);
-	s = ration_slot(c, id);
-	s->tenant = id->tenant;
-	s->dn = id->dn;
-	s->epoch = id->epoch;
-	s->seen_here = u->audience == NULL;
-	s->alarm = clock_mono_ms(c->clock);
+	*alarm_slot(c, id) = (struct alarm_slot){.tenant = id->tenant,
+	    .dn = id->dn, .epoch = id->epoch,
+	    .seen_here = u->audience == NULL,
+	    .at = clock_mono_ms(c->clock)};
 	(void)pthread_mutex_unlock(&c->ration_lock);
 }
 

@@ -82,33 +82,14 @@ may_approve(struct txn *tx, const struct device *dev)
 static enum err
 next_key(struct txn *tx, struct approving *a)
 {
-	struct device *dev = &a->device;
-	struct device_key_row row = {.dn = dev->dn};
-	struct key32 k;
+	struct device_key_row row = {.dn = 0};
+	struct key32 k = {{0}};
 	enum err e;
 
-	a->superseded = dev->pending;
-	row.epoch = dev->pending != 0 ? dev->pending : dev->epoch;
-	if (row.epoch == UINT32_MAX)
-		return ERR_WRONG_STATE;
-	row.epoch++;
-	e = device_key_make(tx->call->core, tx->st, tx->call->tenant->number,
-	    &row, &k);
+	a->superseded = 0;
+	e = epoch_next(tx, &a->device, &row, &k, &a->superseded);
 	key32_wipe(&k);
-	dev->pending = row.epoch;
-	return e == ERR_OK ? store_device_update(tx->st, dev) : e;
-}
-
-/* What was pending is dead, whoever may have come to hold it. */
-static enum err
-supersede(struct txn *tx, const struct approving *a)
-{
-	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT,
-	    .ep_max = a->superseded};
-
-	(void)snprintf(ev.id, sizeof(ev.id), "%llu",
-	    (unsigned long long)a->device.dn);
-	return txn_event(tx, &ev);
+	return e;
 }
 
 static enum err
@@ -130,7 +111,9 @@ approve_txn(struct txn *tx)
 		e = next_key(tx, a);
 	if (e == ERR_OK)
 		e = store_device_get(tx->st, dev->dn, dev);
-	return e == ERR_OK && a->superseded != 0 ? supersede(tx, a) : e;
+	/* What was pending is dead, whoever may have come to hold it. */
+	return e == ERR_OK && a->superseded != 0 ?
+	    epoch_cut(tx, dev->dn, a->superseded) : e;
 }
 
 enum err

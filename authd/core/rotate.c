@@ -77,7 +77,7 @@ ration(struct core *c, const struct pskid *id)
 
 	(void)pthread_mutex_lock(&c->ration_lock);
 	s = ration_slot(c, id);
-	if (s->rotations >= RATION_ROTATIONS)
+	if (s == NULL || s->rotations >= RATION_ROTATIONS)
 		e = ERR_RATE;
 	else
 		s->rotations++;
@@ -97,44 +97,21 @@ same_again(struct txn *tx, struct rotating *r)
 static enum err
 next_epoch(struct txn *tx, struct rotating *r)
 {
-	struct device *dev = &r->device;
-	uint32_t last = dev->pending != 0 ? dev->pending : dev->epoch;
 	enum err e;
 
-	if (last == UINT32_MAX)
-		return ERR_WRONG_STATE;
 	memset(&r->row, 0, sizeof(r->row));
-	r->row.dn = dev->dn;
-	r->row.epoch = last + 1;
 	r->row.has_asked = 1;
 	memcpy(r->row.asked, r->asked, sizeof(r->asked));
-	e = device_key_make(tx->call->core, tx->st, dev->tenant, &r->row,
-	    &r->record.key);
-	r->superseded = dev->pending;
-	dev->pending = last + 1;
-	(void)snprintf(tx->note, sizeof(tx->note), "epoch %u pending",
-	    dev->pending);
-	if (e == ERR_OK)
-		e = store_device_update(tx->st, dev);
-	/* Who asks for ever and switches never must not fill the table. */
+	e = epoch_next(tx, &r->device, &r->row, &r->record.key,
+	    &r->superseded);
 	if (e == ERR_OK && r->superseded != 0)
-		e = epoch_prune(tx, dev->dn, dev->pending);
+		(void)snprintf(tx->note, sizeof(tx->note), "epoch %u "
+		    "pending; %u, never used, is dead", r->row.epoch,
+		    r->superseded);
+	else
+		(void)snprintf(tx->note, sizeof(tx->note),
+		    "epoch %u pending", r->row.epoch);
 	return e;
-}
-
-/* Kills what was pending; sessions under it cannot be told from ours. */
-static enum err
-supersede(struct txn *tx, const struct rotating *r)
-{
-	struct event ev = {.kind = EV_DEVICE, .effect = EFFECT_CUT,
-	    .ep_max = r->superseded};
-
-	(void)snprintf(tx->note, sizeof(tx->note),
-	    "epoch %u pending; %u, never used, is dead", r->device.pending,
-	    r->superseded);
-	(void)snprintf(ev.id, sizeof(ev.id), "%llu",
-	    (unsigned long long)r->device.dn);
-	return txn_event(tx, &ev);
 }
 
 static enum err
@@ -143,7 +120,6 @@ fill_record(struct txn *tx, struct rotating *r)
 	const struct device *dev = &r->device;
 	struct record *out = &r->record;
 	struct order o;
-	const struct order *order = &o;
 	enum err e;
 
 	e = store_order_get(tx->st, dev->order, &o);
@@ -153,7 +129,7 @@ fill_record(struct txn *tx, struct rotating *r)
 	memcpy(out->device_id, dev->device_id, sizeof(out->device_id));
 	out->epoch = r->row.epoch;
 	return device_peers(tx->call->core, tx->st, dev->tenant, dev->dn,
-	    out->epoch, order->peers, order->npeers, out->peers, &out->npeers);
+	    out->epoch, o.peers, o.npeers, out->peers, &out->npeers);
 }
 
 static enum err
@@ -177,7 +153,9 @@ rotate_txn(struct txn *tx)
 	e = same ? same_again(tx, r) : next_epoch(tx, r);
 	if (e == ERR_OK)
 		e = fill_record(tx, r);
-	return e == ERR_OK && r->superseded != 0 ? supersede(tx, r) : e;
+	/* Sessions under what was pending cannot be told from the device's. */
+	return e == ERR_OK && r->superseded != 0 ?
+	    epoch_cut(tx, dev->dn, r->superseded) : e;
 }
 
 static void

@@ -10,24 +10,46 @@ struct revoking {
 	int cut; /* the whole device at once */
 };
 
+/* Where the device's places begin; which devices share them nobody can tell. */
+static size_t
+places_of(const struct core *c, const struct pskid *id)
+{
+	uint64_t h = id->dn ^ ((uint64_t)id->tenant << 32) ^ c->ration_seed;
+
+	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+	h ^= h >> 33;
+	return (size_t)(h % (RATION_SLOTS / RATION_WAYS)) * RATION_WAYS;
+}
+
 struct ration_slot *
 ration_slot(struct core *c, const struct pskid *id)
 {
+	struct ration_slot *first = &c->ration[places_of(c, id)];
+	struct ration_slot *s, *mine = NULL, *free_one = NULL;
 	int64_t now = clock_mono_ms(c->clock);
-	struct ration_slot *s;
 
-	s = &c->ration[(id->dn ^ ((uint64_t)id->tenant << 7)) % RATION_SLOTS];
-	if (now - s->window > RATION_WINDOW_MS) {
-		memset(s, 0, sizeof(*s));
-		s->window = now;
+	for (s = first; s < first + RATION_WAYS; s++) {
+		if (s->tenant == id->tenant && s->dn == id->dn)
+			mine = s;
+		else if (s->tenant == 0 ||
+		    now - s->window > RATION_WINDOW_MS)
+			free_one = s;
 	}
+	if (mine != NULL && now - mine->window <= RATION_WINDOW_MS)
+		return mine;
+	s = mine != NULL ? mine : free_one;
+	if (s == NULL)
+		return NULL;
+	*s = (struct ration_slot){.tenant = id->tenant, .dn = id->dn,
+	    .window = now};
 	return s;
 }
 
 /*
  * A device may revoke a few tokens a minute one by one; what comes then
  * collapses into one cut, which kills all it has, and after that it has to
- * wait. Slots are shared by hash: the worst is to be rationed with another.
+ * wait.
  */
 static enum err
 ration(struct core *c, const struct pskid *id, int *cut)
@@ -37,8 +59,10 @@ ration(struct core *c, const struct pskid *id, int *cut)
 
 	pthread_mutex_lock(&c->ration_lock);
 	s = ration_slot(c, id);
-	*cut = s->tokens >= RATION_TOKENS;
-	if (!*cut)
+	*cut = s != NULL && s->tokens >= RATION_TOKENS;
+	if (s == NULL)
+		e = ERR_RATE;
+	else if (!*cut)
 		s->tokens++;
 	else if (s->cuts == 0)
 		s->cuts = 1;

@@ -135,6 +135,91 @@ epochs_that_were_never_used_are_forgotten(void **state)
 	assert_int_equal(row(f, &u).clones, 1);
 }
 
+/* Threat: approvals without end, of a unit that is never burned. */
+static void
+epochs_that_were_only_approved_are_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->admin);
+	struct device d = {.pending = 0};
+	struct order o;
+	struct unit u;
+	int i;
+
+	fixture_order(f, "back", 2, &o);
+	o.reburn = REBURN_APPROVAL;
+	fixture_add_order(f, &o);
+	fixture_burn(f, "back", "B1", &u);
+	for (i = 0; i < 40; i++)
+		assert_int_equal(core_device_approve(&call,
+		    u.device.device_id, "lost again", &d), ERR_OK);
+	assert_int_equal(d.pending, 41);
+	assert_in_range(keys_of(f, &u, 41), 2, 10);
+	assert_int_equal(handshake(f, &u, 1), ERR_OK);
+	assert_int_equal(row(f, &u).epoch, 1);
+}
+
+/* What other devices have spent, of one tenant and of another. */
+static void
+spend(struct fixture *f, const struct unit *u, unsigned n)
+{
+	struct pskid id = {.tenant = f->tenant->number};
+	struct ration_slot *s;
+	unsigned i;
+
+	(void)pthread_mutex_lock(&f->core->ration_lock);
+	for (i = 0; i < n; i++) {
+		id.dn = u->device.dn + 1 + i / 2;
+		id.tenant = f->tenant->number + i % 2;
+		s = ration_slot(f->core, &id);
+		if (s == NULL)
+			continue;
+		s->rotations = RATION_ROTATIONS;
+		s->tokens = RATION_TOKENS;
+		s->cuts = 1;
+	}
+	(void)pthread_mutex_unlock(&f->core->ration_lock);
+}
+
+/* Threat: who rotates or revokes without end takes it from others. */
+static void
+nobody_spends_the_ration_of_another(void **state)
+{
+	struct token_answer t = {.token = {.p = NULL}};
+	struct fixture *f = *state;
+	struct core_call call = device_call(f);
+	struct record r;
+	struct unit u;
+
+	fixture_burn(f, "o1", "A1", &u);
+	assert_int_equal(fixture_token(f, &u, &t), ERR_OK);
+	spend(f, &u, 2048);
+	assert_int_equal(rotate(f, &u, 1, &r), ERR_OK);
+	assert_int_equal(core_token_revoke(&call, u.identity,
+	    (char *)t.token.p, t.token.len), ERR_OK);
+	assert_int_equal(fixture_introspect(f, &t), ERR_TOKEN_REVOKED);
+	buf_free(&t.token);
+}
+
+/* Threat: with enough others' names a device gets rid of what it spent. */
+static void
+what_was_spent_stays_spent_whoever_comes_between(void **state)
+{
+	struct fixture *f = *state;
+	struct record r;
+	struct unit u;
+	unsigned i;
+
+	fixture_burn(f, "o1", "A1", &u);
+	for (i = 0; i < RATION_ROTATIONS; i++)
+		assert_int_equal(rotate(f, &u, (unsigned char)i, &r), ERR_OK);
+	spend(f, &u, 16 * RATION_SLOTS);
+	assert_int_equal(rotate(f, &u, 99, &r), ERR_RATE);
+	/* the places of others whose minute is over are free */
+	fixture_pass(f, 61000);
+	assert_int_equal(rotate(f, &u, 99, &r), ERR_OK);
+}
+
 /* Threat: a restored database hands out epochs and keys it has given. */
 static void
 while_events_are_lost_no_key_is_given_or_put_to_use(void **state)
@@ -235,6 +320,9 @@ main(void)
 	    CASE(a_report_does_not_hide_a_proof_seen_here),
 	    CASE(an_alarm_does_not_hold_up_a_first_use),
 	    CASE(epochs_that_were_never_used_are_forgotten),
+	    CASE(epochs_that_were_only_approved_are_forgotten),
+	    CASE(nobody_spends_the_ration_of_another),
+	    CASE(what_was_spent_stays_spent_whoever_comes_between),
 	    CASE(while_events_are_lost_no_key_is_given_or_put_to_use),
 	    CASE(a_key_that_a_lost_rotation_ended_opens_nothing_again),
 	};

@@ -329,6 +329,38 @@ es256_puts_no_pending_epoch_to_use(void **state)
 	signer_free(&m.own);
 }
 
+/*
+ * That a key pair is a device's own is the station's word alone: what is
+ * demanded of a key that a station has had is demanded of this one, too.
+ */
+static void
+rotation_first_is_demanded_of_a_device_made_key_too(void **state)
+{
+	unsigned char request[ROTATE_REQUEST_LEN] = {1};
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, NULL);
+	struct made m;
+	struct record r;
+	struct order o;
+
+	fixture_order(f, "first", 5, &o);
+	o.rotate_first = 1;
+	fixture_add_order(f, &o);
+	released(f, "first", "A1", &m);
+	assert_int_equal(confirm(f, &m), ERR_OK);
+	assert_int_equal(assert_by(f, &m, "a", m.own), ERR_ROTATION);
+	assert_int_equal(core_rotate(&call, m.u.identity, request, &r),
+	    ERR_OK);
+	assert_int_equal(assert_by(f, &m, "b", m.own), ERR_ROTATION);
+	memcpy(m.u.release.peers, r.peers, sizeof(r.peers));
+	m.u.identity = unit_identity(&m.u, AUDIENCE_AUTHORITY);
+	m.u.k = r.key;
+	m.u.device.epoch = r.epoch;
+	assert_int_equal(assert_by(f, &m, "c", NULL), ERR_OK);
+	assert_int_equal(assert_by(f, &m, "d", m.own), ERR_OK);
+	signer_free(&m.own);
+}
+
 static void
 an_order_of_device_made_keys_gives_none_to_a_station(void **state)
 {
@@ -443,6 +475,7 @@ main(void)
 	    CASE(the_last_release_counts),
 	    CASE(what_a_station_had_for_itself_is_not_what_the_device_gets),
 	    CASE(es256_puts_no_pending_epoch_to_use),
+	    CASE(rotation_first_is_demanded_of_a_device_made_key_too),
 	    CASE(an_order_of_device_made_keys_gives_none_to_a_station),
 	    CASE(a_public_key_is_no_secret_of_a_mac),
 	    CASE(the_algorithm_is_of_the_key_s_kind),
