@@ -84,10 +84,9 @@ core_order_manifest(struct core_call *call, const char *name, uint64_t after,
 {
 	struct listing l = {.name = name, .page = {.after = after,
 	    .iat = clock_wall_s(call->core->clock)}};
-	/* That it was handed over, and to whom, is told at its begin. */
-	struct txn tx = {.call = call, .mode = after == 0 ? STORE_WRITE :
-	    STORE_READ, .action = after == 0 ? "order.manifest" : NULL,
-	    .object_kind = "order", .arg = &l};
+	/* Each page that is handed over, and to whom, is on record. */
+	struct txn tx = {.call = call, .mode = STORE_WRITE,
+	    .action = "order.manifest", .object_kind = "order", .arg = &l};
 	enum err e;
 
 	if (!name_is_order(name))

@@ -469,6 +469,31 @@ devices_are_listed_by_pages_and_filters(void **state)
 	assert_int_equal(core_device_list(&call, &q, rows, &n), ERR_REQUEST);
 }
 
+/* Threat: who asks from the second page on has units nobody knows of. */
+static void
+each_page_of_a_manifest_is_on_record(void **state)
+{
+	struct manifest_text m = {.page = {.max = 1 << 20},
+	    .keys = {.max = 1 << 16}};
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->admin);
+	struct unit u;
+	uint64_t after;
+
+	fixture_burn(f, "o1", "A1", &u);
+	fixture_burn(f, "o1", "A2", &u);
+	for (after = 0; after < 3; after++) {
+		buf_reset(&m.page);
+		buf_reset(&m.keys);
+		assert_int_equal(core_order_manifest(&call, "o1", after, &m),
+		    ERR_OK);
+		assert_int_equal(fixture_audited(f, "order.manifest", "ok"),
+		    after + 1);
+	}
+	buf_free(&m.page);
+	buf_free(&m.keys);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)
 
 int
@@ -489,6 +514,7 @@ main(void)
 	    T(explain_says_whose_it_is_and_why_it_is_refused),
 	    T(the_feed_gives_each_event_once_in_order),
 	    T(devices_are_listed_by_pages_and_filters),
+	    T(each_page_of_a_manifest_is_on_record),
 	};
 
 	return cmocka_run_group_tests_name("core: registry", tests, NULL,
