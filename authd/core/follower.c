@@ -244,23 +244,27 @@ idle_for(struct core *c, int64_t ms)
 	return e != ERR_TIMEOUT || stopping(f);
 }
 
-/* Until the next round is due, with the heartbeats before it; 1 to stop. */
+/*
+ * Until the next round is due, with the heartbeats before it; 1 to stop. The
+ * machine's clock, as the waits are its own: sending takes its time as well.
+ */
 static int
 idle(struct core *c)
 {
 	struct follower *f = &c->follower;
-	int64_t left = f->next_confirm - clock_mono_ms(c->clock), ms;
+	int64_t left = f->next_confirm - clock_mono_ms(c->clock), ms, until;
 
 	if (left > c->poll_ms)
 		left = c->poll_ms;
+	until = clock_mono_ms(&clock_system) + left;
 	do {
 		ms = feed_beat_all(c);
+		left = until - clock_mono_ms(&clock_system);
 		if (ms > left)
 			ms = left;
 		if (ms < 1)
 			ms = 1;
-		left -= ms;
-	} while (!idle_for(c, ms) && left > 0);
+	} while (!idle_for(c, ms) && clock_mono_ms(&clock_system) < until);
 	return stopping(f);
 }
 

@@ -80,12 +80,14 @@ is_room(const struct receipts *rs, const struct post *p)
 	const struct post *q;
 	unsigned n = 0;
 
+	if (rs->nposts >= POSTS_MAX)
+		return 0;
 	if (rs->nposts < POSTS_OF_ONE)
 		return 1;
 	for (q = rs->first; q != NULL; q = q->next)
 		n += q->tenant == p->tenant &&
 		    q->add.caller == p->add.caller;
-	return n < POSTS_OF_ONE && rs->nposts < POSTS_MAX;
+	return n < POSTS_OF_ONE;
 }
 
 int64_t

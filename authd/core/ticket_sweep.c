@@ -40,7 +40,7 @@ note(struct store *st, const struct ticket_row *t, unsigned gone)
 	(void)snprintf(a.request_id, sizeof(a.request_id), "-");
 	(void)snprintf(a.detail, sizeof(a.detail),
 	    "ticket %s: %u of %u identities void", t->id, gone, t->count);
-	return store_audit_append(st, &a);
+	return audit_write(st, &a);
 }
 
 static enum err
