@@ -2,13 +2,16 @@
  * The floor: the least that any server on this stack has to do for a row,
  * measured in the same run. libmicrohttpd answers the same octets to the same
  * request, after the cryptography and the query that the row cannot do
- * without, and nothing else.
+ * without, and nothing else. Its connections are spread over its event loops
+ * as those of authd are.
  *
  *   fixed      nothing
  *   verify     one ES256 verification on a cached key
  *   sign       one ES256 signature on a cached key
  *   composite  HMAC-SHA-256, one prepared SELECT, one ES256 signature
  */
+#include <sys/socket.h>
+#include <netinet/in.h>
 #include <gnutls/gnutls.h>
 #include <libpq-fe.h>
 #include <microhttpd.h>
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "authd/http/door.h"
 #include "lib/base/b64url.h"
 #include "lib/base/buf.h"
 #include "lib/base/file.h"
@@ -39,6 +43,9 @@ static struct verifier *verifier;
 static unsigned char text[TEXT_LEN], signature[ES256_SIG_LEN];
 static const unsigned char hmac_key[32] = "a key of thirty-two octets, fix";
 static __thread PGconn *db;
+static struct door *door;
+static struct MHD_Daemon *daemons[64];
+static uint32_t loops[64], nloops;
 
 /* One connection a thread, with its statement prepared. */
 static int
@@ -142,12 +149,24 @@ psk(void *cls, const struct MHD_Connection *c, const char *username, void **key,
 }
 
 static void
+on_connection(void *cls, struct MHD_Connection *c, void **context,
+    enum MHD_ConnectionNotificationCode what)
+{
+	const uint32_t *loop = cls;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		door_begun(door, *loop);
+	else
+		door_over(door, *loop, NULL);
+}
+
+static void
 quiet(void *cls, const char *fmt, va_list ap)
 {
 }
 
 static struct MHD_Daemon *
-listen_on(void)
+start_loop(const struct door_conf *conf)
 {
 	static char priority[] =
 	    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-KX-ALL:"
@@ -157,14 +176,52 @@ listen_on(void)
 	    {MHD_OPTION_GNUTLS_PSK_CRED_HANDLER, (intptr_t)psk, NULL},
 	    {MHD_OPTION_HTTPS_PRIORITIES, 0, priority},
 	    {MHD_OPTION_END, 0, NULL}};
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD |
+	    MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_ERROR_LOG;
 
 	if (o.psk)
 		flags |= MHD_USE_TLS;
 	return MHD_start_daemon(flags, 0, NULL, NULL, handle, NULL,
 	    MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
-	    MHD_OPTION_THREAD_POOL_SIZE, (unsigned)o.threads, MHD_OPTION_ARRAY,
-	    o.psk ? tls : &tls[3], MHD_OPTION_END);
+	    MHD_OPTION_CONNECTION_LIMIT, door_loop_limit(conf),
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, &loops[nloops],
+	    MHD_OPTION_ARRAY, o.psk ? tls : &tls[3], MHD_OPTION_END);
+}
+
+/* A socket on a free port of loopback; the port, or 0. */
+static unsigned
+listen_on(int *fd)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(sa);
+
+	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (bind(*fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
+	    getsockname(*fd, (struct sockaddr *)&sa, &len) != 0)
+		return 0;
+	return ntohs(sa.sin_port);
+}
+
+/* The port, or 0. */
+static unsigned
+start(void)
+{
+	const struct door_conf conf = {&clock_system, 4096, 0,
+	    (uint32_t)o.threads};
+	unsigned port;
+	int fd;
+
+	if (door_new(&conf, &door) != ERR_OK)
+		return 0;
+	for (nloops = 0; nloops < o.threads; nloops++) {
+		loops[nloops] = nloops;
+		daemons[nloops] = start_loop(&conf);
+		if (daemons[nloops] == NULL)
+			return 0;
+	}
+	port = listen_on(&fd);
+	return port != 0 && door_open(door, fd, daemons) == ERR_OK ? port : 0;
 }
 
 static int
@@ -224,10 +281,9 @@ static const struct opt table[] = {
 int
 main(int argc, char **argv)
 {
-	const union MHD_DaemonInfo *info;
-	struct MHD_Daemon *daemon;
 	struct detail d = {""};
 	sigset_t set;
+	unsigned port;
 	int rest, sig;
 
 	if (opt_parse(table, NOPTIONS, NULL, argc, argv, &o, &rest, &d) !=
@@ -244,14 +300,16 @@ main(int argc, char **argv)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	daemon = listen_on();
-	if (daemon == NULL)
+	port = start();
+	if (port == 0)
 		return 1;
-	info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT);
-	printf("port=%u\n", info->port);
+	printf("port=%u\n", port);
 	(void)fflush(stdout);
 	(void)sigwait(&set, &sig);
-	MHD_stop_daemon(daemon);
+	door_close(door);
+	while (nloops > 0)
+		MHD_stop_daemon(daemons[--nloops]);
+	door_free(&door);
 	verifier_free(&verifier);
 	signer_free(&signer);
 	buf_free(&answer);

@@ -84,7 +84,7 @@ struct conn {
 	atomic_llong since; /* monotonic ms of the phase's begin */
 	uint64_t id;	    /* random; request ids are made of it */
 	uint32_t requests;
-	uint64_t address;   /* keyed hash of the peer's address */
+	uint64_t address;   /* door_address of the peer */
 	char peer[48];	    /* text, for the log */
 	/* device listener: how far the handshake came, who it is */
 	int key_given, handshaken;
@@ -94,7 +94,7 @@ struct conn {
 	struct req req;
 };
 
-/* MHD's MHD_NotifyConnectionCallback; cls is the listener. */
+/* MHD's MHD_NotifyConnectionCallback; cls is the loop. */
 void conn_notify(void *cls, struct MHD_Connection *mc, void **context,
     enum MHD_ConnectionNotificationCode what);
 /* The request line is in. Never fails: faults wait in refusal. */

@@ -1,6 +1,5 @@
 #include "authd/http/server.h"
 
-#include <sys/socket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,53 +235,93 @@ no_unescape(void *cls, struct MHD_Connection *mc, char *s)
 #define LISTENER_OPTIONS 20
 
 static size_t
-common_options(struct listener *l, uint32_t threads,
+common_options(struct listener *l, const struct door_conf *door,
     struct MHD_OptionItem *o)
 {
-	const struct http_conf *conf = &l->http->conf;
 	const struct MHD_OptionItem items[] = {
-	    OPT(LISTEN_SOCKET, l->fd, NULL),
-	    OPT(THREAD_POOL_SIZE, threads, NULL),
 	    OPT(CONNECTION_MEMORY_LIMIT, CONN_MEMORY, NULL),
-	    OPT(CONNECTION_LIMIT, conf->connections, NULL),
-	    OPT(PER_IP_CONNECTION_LIMIT, conf->per_address, NULL),
+	    OPT(CONNECTION_LIMIT, door_loop_limit(door), NULL),
 	    OPT(CONNECTION_TIMEOUT, GUARD_IDLE_MS / 1000, NULL),
 	    OPT(STRICT_FOR_CLIENT, 1, NULL),
 	    {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)no_unescape, NULL},
 	    {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)on_uri, l},
 	    {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, l},
-	    {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)conn_notify, l},
 	};
 
 	memcpy(o, items, sizeof(items));
 	return sizeof(items) / sizeof(items[0]);
 }
 
-/* options from n on are the caller's; ended here. */
 static enum err
-start_daemon(struct listener *l, unsigned flags, struct MHD_OptionItem *o,
-    size_t n, struct detail *d)
+start_loop(struct listener *l, unsigned flags,
+    const struct MHD_OptionItem *o)
 {
-	o[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-	if (listen(l->fd, 1024) != 0) {
-		detail_set(d, "cannot listen");
-		return ERR_IO;
-	}
-	l->daemon = MHD_start_daemon(flags | MHD_USE_EPOLL_INTERNAL_THREAD |
+	struct loop *loop = &l->loops[l->nloops];
+
+	loop->listener = l;
+	loop->number = l->nloops;
+	loop->daemon = MHD_start_daemon(flags |
+	    MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
 	    MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
 	    NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log,
-	    NULL, MHD_OPTION_ARRAY, o, MHD_OPTION_END);
-	if (l->daemon == NULL) {
+	    NULL, MHD_OPTION_NOTIFY_CONNECTION, conn_notify, loop,
+	    MHD_OPTION_ARRAY, o, MHD_OPTION_END);
+	if (loop->daemon == NULL)
+		return ERR_CONFIG;
+	l->nloops++;
+	return ERR_OK;
+}
+
+static enum err
+open_door(struct listener *l)
+{
+	struct MHD_Daemon *daemons[DOOR_LOOPS_MAX];
+	enum err e;
+	uint32_t i;
+
+	for (i = 0; i < l->nloops; i++)
+		daemons[i] = l->loops[i].daemon;
+	e = door_open(l->door, l->fd, daemons);
+	l->fd = -1;
+	return e;
+}
+
+/* The n options are the caller's; ended here. */
+static enum err
+start_listener(struct listener *l, const struct door_conf *conf,
+    unsigned flags, struct MHD_OptionItem *o, size_t n, struct detail *d)
+{
+	enum err e;
+
+	o[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+	l->loops = calloc(conf->loops, sizeof(l->loops[0]));
+	if (l->loops == NULL)
+		return ERR_NOMEM;
+	e = door_new(conf, &l->door);
+	while (e == ERR_OK && l->nloops < conf->loops)
+		e = start_loop(l, flags, o);
+	if (e == ERR_CONFIG)
 		detail_set(d, "the %s listener does not start (TLS key and "
 		    "certificate?)", l->kind == ON_API ? "API" : "device");
-		return ERR_CONFIG;
-	}
-	return ERR_OK;
+	if (e != ERR_OK)
+		return e;
+	e = open_door(l);
+	if (e != ERR_OK)
+		detail_set(d, "cannot listen");
+	return e;
+}
+
+static struct door_conf
+door_conf(const struct http *h, uint32_t loops)
+{
+	return (struct door_conf){h->conf.clock, h->conf.connections,
+	    h->conf.per_address, loops};
 }
 
 static enum err
 start_api(struct http *h, struct detail *d)
 {
+	const struct door_conf door = door_conf(h, h->conf.threads);
 	struct MHD_OptionItem o[LISTENER_OPTIONS];
 	struct buf cert = {0};
 	struct secret file = {0}, key = {0};
@@ -290,7 +329,7 @@ start_api(struct http *h, struct detail *d)
 	enum err e = ERR_OK;
 	size_t n;
 
-	n = common_options(&h->api, h->conf.threads, o);
+	n = common_options(&h->api, &door, o);
 	if (h->conf.tls_cert != NULL) {
 		e = file_read(h->conf.tls_cert, TLS_FILE_MAX, &cert);
 		if (e == ERR_OK)
@@ -311,7 +350,7 @@ start_api(struct http *h, struct detail *d)
 		    (void *)(uintptr_t)api_priorities);
 	}
 	if (e == ERR_OK)
-		e = start_daemon(&h->api, flags, o, n, d);
+		e = start_listener(&h->api, &door, flags, o, n, d);
 	buf_free(&cert);
 	secret_free(&file);
 	secret_free(&key);
@@ -321,6 +360,7 @@ start_api(struct http *h, struct detail *d)
 static enum err
 start_device(struct http *h, struct detail *d)
 {
+	const struct door_conf door = door_conf(h, h->conf.device_threads);
 	struct MHD_OptionItem o[LISTENER_OPTIONS];
 	size_t n;
 	enum err e;
@@ -328,13 +368,13 @@ start_device(struct http *h, struct detail *d)
 	e = device_tls_open(&h->device);
 	if (e != ERR_OK)
 		return e;
-	n = common_options(&h->device, h->conf.device_threads, o);
+	n = common_options(&h->device, &door, o);
 	o[n++] = (struct MHD_OptionItem)OPT(HTTPS_CRED_TYPE, GNUTLS_CRD_PSK,
 	    NULL);
 	o[n++] = (struct MHD_OptionItem)OPT(HTTPS_PRIORITIES, 0,
 	    (void *)(uintptr_t)device_tls_priorities);
 	o[n++] = (struct MHD_OptionItem)OPT(TLS_NO_ALPN, 1, NULL);
-	return start_daemon(&h->device, MHD_USE_TLS, o, n, d);
+	return start_listener(&h->device, &door, MHD_USE_TLS, o, n, d);
 }
 
 static void
@@ -384,9 +424,10 @@ set_conf(struct http *h, const struct http_conf *conf)
 	h->conf = *conf;
 	if (h->conf.threads == 0)
 		h->conf.threads = cores < 2 ? 2 : (uint32_t)cores;
-	h->api = (struct listener){h, ON_API, NULL, conf->api_fd, NULL};
-	h->device = (struct listener){h, ON_DEVICE, NULL, conf->device_fd,
-	    NULL};
+	h->api = (struct listener){.http = h, .kind = ON_API,
+	    .fd = conf->api_fd};
+	h->device = (struct listener){.http = h, .kind = ON_DEVICE,
+	    .fd = conf->device_fd};
 }
 
 enum err

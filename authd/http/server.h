@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
+#include "authd/http/door.h"
 #include "authd/http/http.h"
 #include "authd/http/guard.h"
 #include "authd/http/metrics.h"
@@ -14,11 +15,19 @@
 #include "authd/http/stream.h"
 
 /* What the files of this folder share of a running server. */
+struct loop { /* an event loop: a daemon with one thread */
+	struct listener *listener;
+	uint32_t number;
+	struct MHD_Daemon *daemon;
+};
+
 struct listener {
 	struct http *http;
 	enum listener_kind kind;
-	struct MHD_Daemon *daemon;
-	int fd; /* -1 once MHD has it */
+	struct door *door;
+	struct loop *loops;
+	uint32_t nloops; /* that have been started */
+	int fd; /* -1 once the door has it */
 	gnutls_psk_server_credentials_t psk; /* device listener */
 };
 

@@ -6,16 +6,25 @@
 
 #include "authd/http/device_tls.h"
 
-/* The socket is ours again; nobody else can connect. */
+/* Nobody else can connect. */
 static void
-quiesce(struct listener *l)
+shut(struct listener *l)
 {
-	if (l->daemon != NULL && l->fd >= 0 &&
-	    MHD_quiesce_daemon(l->daemon) == MHD_INVALID_SOCKET)
-		return; /* MHD closes it */
+	if (l->door != NULL)
+		door_close(l->door);
 	if (l->fd >= 0)
 		(void)close(l->fd);
 	l->fd = -1;
+}
+
+static void
+stop_loops(struct listener *l)
+{
+	while (l->nloops > 0)
+		MHD_stop_daemon(l->loops[--l->nloops].daemon);
+	free(l->loops);
+	l->loops = NULL;
+	door_free(&l->door);
 }
 
 void
@@ -25,8 +34,8 @@ http_drain(struct http *h, uint32_t ms)
 	int64_t end = http_now_ms(h) + ms;
 
 	atomic_store(&h->draining, 1);
-	quiesce(&h->api);
-	quiesce(&h->device);
+	shut(&h->api);
+	shut(&h->device);
 	streams_drain(h->streams);
 	core_receipts_stop(h->core);
 	while (atomic_load(&h->under_way) > 0 && http_now_ms(h) < end)
@@ -41,18 +50,16 @@ http_stop(struct http **hp)
 	if (h == NULL)
 		return;
 	atomic_store(&h->draining, 1);
-	quiesce(&h->api);
-	quiesce(&h->device);
+	shut(&h->api);
+	shut(&h->device);
 	if (h->streams != NULL)
 		streams_drain(h->streams);
 	if (h->core != NULL)
 		core_receipts_stop(h->core);
 	if (h->queue != NULL)
 		queue_stop(h->queue);
-	if (h->api.daemon != NULL)
-		MHD_stop_daemon(h->api.daemon);
-	if (h->device.daemon != NULL)
-		MHD_stop_daemon(h->device.daemon);
+	stop_loops(&h->api);
+	stop_loops(&h->device);
 	guard_free(&h->guard);
 	queue_free(&h->queue);
 	device_tls_close(&h->device);
