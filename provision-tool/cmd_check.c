@@ -149,7 +149,7 @@ check_authority(struct shift *s)
 }
 
 static void
-check_target(struct shift *s, unsigned slot)
+check_target(struct shift *s, struct slot *slots, unsigned number)
 {
 	const struct line_conf conf = {.st = &s->o->st};
 	struct target *t = NULL;
@@ -157,8 +157,8 @@ check_target(struct shift *s, unsigned slot)
 	char what[24];
 	enum err e;
 
-	(void)snprintf(what, sizeof(what), "target %u", slot);
-	e = line_target(&conf, slot, "0", &t, &d);
+	(void)snprintf(what, sizeof(what), "target %u", number);
+	e = line_name_slot(&conf, slots, number, &t, &d);
 	if (e == ERR_OK)
 		e = target_ready(t, &d);
 	if (e == ERR_OK) {
@@ -169,6 +169,22 @@ check_target(struct shift *s, unsigned slot)
 		bad(s, what, e, &d);
 	}
 	target_close(&t);
+}
+
+static void
+check_targets(struct shift *s)
+{
+	const struct detail none = {""};
+	struct slot *slots;
+	unsigned i;
+
+	if (s->o->st.target == NULL)
+		return;
+	if ((slots = calloc(s->o->slots, sizeof(*slots))) == NULL)
+		bad(s, "target", ERR_NOMEM, &none);
+	for (i = 1; slots != NULL && i <= s->o->slots; i++)
+		check_target(s, slots, i);
+	free(slots);
 }
 
 static void
@@ -200,7 +216,6 @@ cmd_check(int argc, char **argv)
 	struct check_opts o = {0};
 	struct shift s = {.o = &o};
 	struct detail d = {""};
-	unsigned i;
 	int rest;
 
 	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
@@ -216,9 +231,10 @@ cmd_check(int argc, char **argv)
 		return usage("check takes options only");
 	if (station_fault(&o.st) != NULL)
 		return usage(station_fault(&o.st));
+	if (o.slots == 0)
+		return usage("there is at least one slot");
 	check_authority(&s);
-	for (i = 1; o.st.target != NULL && i <= o.slots; i++)
-		check_target(&s, i);
+	check_targets(&s);
 	check_journal(&s);
 	if (s.refused)
 		return REFUSED;

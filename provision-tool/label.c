@@ -45,6 +45,18 @@ label_fault(const struct label *l, const char *target)
 	return NULL;
 }
 
+/* Length of DIR in "DIR,form=..."; there may be commas in it, too. */
+static size_t
+dir_length(const char *s)
+{
+	const char *p, *end = s + strlen(s);
+
+	for (p = strstr(s, ",form="); p != NULL; p = strstr(p + 1, ",form="))
+		if (strchr(p, '/') == NULL)
+			end = p;
+	return (size_t)(end - s);
+}
+
 /* Beside the record: DIR of "file:DIR,form=...". */
 static int
 label_path(const struct label *l, const char *target, const char *device_id,
@@ -56,7 +68,7 @@ label_path(const struct label *l, const char *target, const char *device_id,
 
 	if (dir == NULL)
 		dir = target + strlen(FILE_KIND);
-	len = l->dir == NULL ? strcspn(dir, ",") : strlen(dir);
+	len = l->dir == NULL ? dir_length(dir) : strlen(dir);
 	n = snprintf(path, PATH_MAX, "%.*s/%s.%s", (int)len, dir, device_id,
 		     l->kind);
 	return n > 0 && n < PATH_MAX;

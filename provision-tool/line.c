@@ -29,32 +29,38 @@ struct run_state {
 
 /* --- what the line stands on ------------------------------------------- */
 
-/* One place for two devices at once would be one identity in both. */
-static enum err
-name_slot(struct line *l, struct slot *s, struct detail *d)
+enum err
+line_name_slot(const struct line_conf *c, struct slot *slots, unsigned number,
+	       struct target **out, struct detail *d)
 {
+	struct slot *s = &slots[number - 1];
 	struct target *t = NULL;
 	unsigned i;
 	enum err e;
 
-	e = line_target(l->conf, s->number, "0", &t, d);
+	e = line_target(c, number, "0", &t, d);
 	if (e != ERR_OK)
 		return e;
+	s->number = number;
 	(void)snprintf(s->name, sizeof(s->name), "%s", target_name(t));
-	for (i = 0; e == ERR_OK && i + 1 < s->number; i++) {
-		if (target_is_many(t) || strcmp(l->slots[i].name, s->name) != 0)
+	for (i = 0; e == ERR_OK && i + 1 < number; i++) {
+		if (target_is_many(t) || strcmp(slots[i].name, s->name) != 0)
 			continue;
 		detail_set(d, "slots %u and %u are the same place: write "
-			      "{slot} in it", i + 1, s->number);
+			      "{slot} in it", i + 1, number);
 		e = ERR_REQUEST;
 	}
-	target_close(&t);
+	if (e == ERR_OK)
+		*out = t;
+	else
+		target_close(&t);
 	return e;
 }
 
 static enum err
 open_slots(struct line *l, const char **step, struct detail *d)
 {
+	struct target *t = NULL;
 	struct slot *s;
 	unsigned i;
 	enum err e = ERR_OK;
@@ -65,9 +71,10 @@ open_slots(struct line *l, const char **step, struct detail *d)
 	for (i = 0; e == ERR_OK && i < l->conf->slots; i++) {
 		s = &l->slots[i];
 		s->line = l;
-		s->number = i + 1;
 		*step = "target";
-		if ((e = name_slot(l, s, d)) == ERR_OK)
+		e = line_name_slot(l->conf, l->slots, i + 1, &t, d);
+		target_close(&t);
+		if (e == ERR_OK)
 			e = station_client(l->conf->st, 0, &s->client, step,
 					   d);
 	}

@@ -45,6 +45,14 @@ struct line {
 enum err line_target(const struct line_conf *c, unsigned slot,
 		     const char *serial, struct target **out,
 		     struct detail *d) MUST_CHECK;
+/*
+ * So for a slot of which nobody's unit is known yet; numbers and names it,
+ * once those before it are. ERR_REQUEST with d, too, when one of them is the
+ * same place: for two devices at once that would be one identity in both.
+ */
+enum err line_name_slot(const struct line_conf *c, struct slot *slots,
+			unsigned number, struct target **out,
+			struct detail *d) MUST_CHECK;
 /* A slot's thread. */
 void *slot_main(void *slot);
 

@@ -355,16 +355,23 @@ second_signal_rolls_back_what_is_not_alive(void **state)
 }
 
 static int
-check(const char *order, const char *target, const char *url)
+check_slots(const char *order, const char *target, const char *url,
+    const char *slots)
 {
 	char cred[ROOM], journal[ROOM], room[ROOM];
 	const char *argv[] = {"build:provision-tool/provision-tool", "check",
-	    "--order", order, "--target", target, "--slots", "2",
+	    "--order", order, "--target", target, "--slots", slots,
 	    "--journal", world_file(&w, "journal", journal), "--url",
 	    url == NULL ? world_url(&w, room) : url, "--credential-file",
 	    world_file(&w, "station", cred), NULL};
 
 	return process_run(argv, NULL, 60, &w.r);
+}
+
+static int
+check(const char *order, const char *target, const char *url)
+{
+	return check_slots(order, target, url, "2");
 }
 
 static void
@@ -393,6 +400,11 @@ slots_that_are_the_same_place_are_refused(void **state)
 	write_list(900, 901, NULL);
 	assert_int_equal(run_line("exec:/bin/true", "2", NULL), 2);
 	assert_true(said("slots 1 and 2 are the same place"));
+	/* and check says so beforehand */
+	assert_int_equal(check("first", "exec:/bin/true", NULL), 1);
+	assert_true(world_says(&w, "target 1   ok: "));
+	assert_true(world_says(&w, "target 2   NOT OK: "));
+	assert_int_equal(check_slots("first", dir_target, NULL, "0"), 2);
 	assert_counts("329", "329");
 }
 
@@ -443,6 +455,23 @@ same_command_again_makes_the_label_that_failed(void **state)
 	assert_counts("332", "334");
 }
 
+static void
+report_counts_units_once_and_every_try(void **state)
+{
+	char cred[ROOM], journal[ROOM], url[ROOM];
+	const char *argv[] = {"build:provision-tool/provision-tool", "report",
+	    "--order", "first", "--journal", world_file(&w, "journal", journal),
+	    "--url", world_url(&w, url), "--credential-file",
+	    world_file(&w, "station", cred), "--json", NULL};
+
+	(void)state;
+	assert_int_equal(process_run(argv, NULL, 60, &w.r), 0);
+	assert_true(world_says(&w, "\"issued\":334,\"left\":666,"));
+	assert_true(world_says(&w, "\"begun\":334,\"done\":332,"));
+	assert_true(world_says(&w,
+	    "{\"step\":\"write\",\"code\":\"timeout\",\"tries\":2}"));
+}
+
 int
 main(void)
 {
@@ -466,6 +495,7 @@ main(void)
 	    cmocka_unit_test(slots_that_are_the_same_place_are_refused),
 	    cmocka_unit_test(dead_unit_in_one_slot_does_not_end_the_line),
 	    cmocka_unit_test(same_command_again_makes_the_label_that_failed),
+	    cmocka_unit_test(report_counts_units_once_and_every_try),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -161,6 +161,37 @@ it_is_written_beside_the_record_or_where_one_says(void **state)
 }
 
 static void
+folder_with_commas_in_its_name_is_the_record_s_own(void **state)
+{
+	static const char *const ends[] = {"", ",form=text"};
+	const struct label zpl = {"zpl", NULL};
+	char top[] = "/tmp/label.XXXXXX", dir[64], target[96], path[96];
+	struct detail d = {""};
+	size_t i;
+
+	(void)state;
+	assert_non_null(mkdtemp(top));
+	(void)snprintf(dir, sizeof(dir), "%s/a,b,form=c", top);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	(void)snprintf(dir, sizeof(dir), "%s/a,b,form=c/d,e", top);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/m1-17.zpl", dir);
+	for (i = 0; i < COUNT(ends); i++) {
+		(void)snprintf(target, sizeof(target), "file:%s%s", dir,
+			       ends[i]);
+		assert_int_equal(label_there(&zpl, target, &unit), 0);
+		assert_int_equal(label_write(&zpl, target, &unit, &d),
+				 ERR_OK);
+		assert_int_equal(label_there(&zpl, target, &unit), 1);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(dir), 0);
+	*strrchr(dir, '/') = '\0';
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(rmdir(top), 0);
+}
+
+static void
 what_cannot_be_made_is_said_before_the_burn(void **state)
 {
 	const struct label jpg = {"jpg", NULL}, png = {"png", NULL};
@@ -183,6 +214,8 @@ main(void)
 	    cmocka_unit_test(
 		the_printers_language_has_its_own_command_for_the_code),
 	    cmocka_unit_test(it_is_written_beside_the_record_or_where_one_says),
+	    cmocka_unit_test(
+		folder_with_commas_in_its_name_is_the_record_s_own),
 	    cmocka_unit_test(what_cannot_be_made_is_said_before_the_burn),
 	};
 
