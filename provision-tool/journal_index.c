@@ -41,20 +41,14 @@ learn(void *arg, const char *s, size_t len, off_t at)
 {
 	struct journal_index *x = arg;
 	struct journal_entry e;
-	struct wordtab grown;
 	enum err err;
 
 	if (len > JOURNAL_LINE_MAX ||
 	    journal_line_decode(s, len, &e) != ERR_OK ||
 	    !name_is_serial(e.serial))
 		return ERR_OK; /* no entry: passed over */
-	if (!wordtab_fits(&x->at, 1)) {
-		err = wordtab_copy(&x->at, x->at.n + 1, 0, 0, &grown);
-		if (err != ERR_OK)
-			return err;
-		wordtab_free(&x->at);
-		x->at = grown;
-	}
+	if ((err = wordtab_grow(&x->at)) != ERR_OK)
+		return err;
 	wordtab_put(&x->at, e.serial)->pos = (uint64_t)at + 1;
 	return ERR_OK;
 }

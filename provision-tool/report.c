@@ -9,61 +9,21 @@
 
 #define ROOM 1024
 
-static uint64_t
-hash(const char *s)
-{
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
-	return h == 0 ? 1 : h;
-}
-
-static struct report_unit *
-slot_of(struct report_unit *units, size_t room, uint64_t name)
-{
-	size_t i = (size_t)(name * UINT64_C(0x9e3779b97f4a7c15)) & (room - 1);
-
-	while (units[i].name != 0 && units[i].name != name)
-		i = (i + 1) & (room - 1);
-	return &units[i];
-}
+/* Of a unit, as the pos of its serial number, which is never 0. */
+enum { BEGUN = 1, DONE = 2, FIRST = 4 };
 
 static enum err
-grow_units(struct report *r)
+add_unit(struct report *r, const struct stats_try *t, int ok)
 {
-	size_t i, room = r->room == 0 ? ROOM : 2 * r->room;
-	struct report_unit *units = calloc(room, sizeof(*units));
-
-	if (units == NULL)
-		return ERR_NOMEM;
-	for (i = 0; i < r->room; i++)
-		if (r->units[i].name != 0)
-			*slot_of(units, room, r->units[i].name) = r->units[i];
-	free(r->units);
-	r->units = units;
-	r->room = room;
-	return ERR_OK;
-}
-
-static enum err
-add_unit(struct report *r, const struct stats_try *t)
-{
-	int ok = strcmp(t->code, err_code(ERR_OK)) == 0;
-	struct report_unit *u;
+	struct word *u;
+	uint64_t is;
 	enum err e;
 
-	if (2 * (r->nunits + 1) > r->room &&
-	    (e = grow_units(r)) != ERR_OK)
+	if ((e = wordtab_grow(&r->units)) != ERR_OK)
 		return e;
-	u = slot_of(r->units, r->room, hash(t->serial));
-	if (u->name == 0) {
-		u->name = hash(t->serial);
-		u->first = ok;
-		r->nunits++;
-	}
-	u->tries++;
-	u->done |= ok;
+	u = wordtab_put(&r->units, t->serial);
+	is = u->pos == 0 && ok ? FIRST : 0;
+	wordtab_set(&r->units, u, u->pos | BEGUN | is | (ok ? DONE : 0), 0);
 	return ERR_OK;
 }
 
@@ -128,7 +88,9 @@ add_try(struct report *r, const struct stats_try *t)
 	unsigned i, n = t->n;
 	enum err e;
 
-	e = add_unit(r, t);
+	if (!name_is_serial(t->serial))
+		return ERR_OK;
+	e = add_unit(r, t, ok);
 	if (!ok) {
 		add_cause(r, t);
 		n = n > 0 ? n - 1 : 0;
@@ -178,11 +140,11 @@ report_finish(struct report *r)
 	for (i = 0; i < r->nsteps; i++)
 		qsort(r->steps[i].ms, r->steps[i].n, sizeof(uint32_t),
 		      by_value);
-	r->begun = r->nunits;
+	r->begun = r->units.n;
 	r->done = r->first = 0;
-	for (k = 0; k < r->room; k++) {
-		r->done += r->units[k].done != 0;
-		r->first += r->units[k].first != 0;
+	for (k = 0; k < r->units.cap; k++) {
+		r->done += (r->units.slot[k].pos & DONE) != 0;
+		r->first += (r->units.slot[k].pos & FIRST) != 0;
 	}
 }
 
@@ -201,6 +163,6 @@ report_free(struct report *r)
 
 	for (i = 0; i < r->nsteps; i++)
 		free(r->steps[i].ms);
-	free(r->units);
+	wordtab_free(&r->units);
 	memset(r, 0, sizeof(*r));
 }

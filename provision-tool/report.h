@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/revoke/wordtab.h"
 
 /* How an order goes at this station, out of its statistics. */
 #define REPORT_STEPS 12
@@ -19,19 +20,13 @@ struct report_cause {
 	char step[16], code[48];
 	uint64_t n; /* tries that ended so */
 };
-struct report_unit {
-	uint64_t name; /* hash of the serial number */
-	uint32_t tries;
-	int done, first;
-};
 struct report {
 	struct report_step steps[REPORT_STEPS]; /* in the order they are met */
 	unsigned nsteps;
 	struct report_cause causes[REPORT_CAUSES];
 	unsigned ncauses;
 	uint64_t other; /* failures of causes beyond those */
-	struct report_unit *units; /* a hash table, room a power of two */
-	size_t nunits, room;
+	struct wordtab units; /* by their serial numbers */
 	/* by report_finish */
 	uint64_t begun, done, first; /* first: at the first try */
 };

@@ -122,6 +122,22 @@ wordtab_copy(const struct wordtab *t, size_t more, int64_t drop_at,
 	return ERR_OK;
 }
 
+enum err
+wordtab_grow(struct wordtab *t)
+{
+	struct wordtab n;
+	enum err e;
+
+	if (wordtab_fits(t, 1))
+		return ERR_OK;
+	e = wordtab_copy(t, t->n + 1, 0, 0, &n);
+	if (e != ERR_OK)
+		return e;
+	wordtab_free(t);
+	*t = n;
+	return ERR_OK;
+}
+
 void
 wordtab_free(struct wordtab *t)
 {

@@ -28,6 +28,8 @@ int wordtab_fits(const struct wordtab *t, size_t more);
 /* A copy with room for more, without entries that drop_at and floor end. */
 enum err wordtab_copy(const struct wordtab *t, size_t more, int64_t drop_at,
     uint64_t floor, struct wordtab *out) MUST_CHECK;
+/* Room for one more beside all that have a pos; ERR_NOMEM changes nothing. */
+enum err wordtab_grow(struct wordtab *t) MUST_CHECK;
 /* The place of id (1 to NAME_MAX_LEN characters), made if need be. */
 struct word *wordtab_put(struct wordtab *t, const char *id);
 /* What w, of t, says from now on. */
