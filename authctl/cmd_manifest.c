@@ -253,10 +253,11 @@ print_units(const struct manifest_page *p)
 		format_time(u->created_at, made);
 		format_time(u->changed_at, changed);
 		printf("{\"serial\":\"%s\",\"device_id\":\"%s\",\"number\":"
-		       "%llu,\"epoch\":%u,\"proof\":\"%s\",\"state\":\"%s\","
+		       "%llu,\"epoch\":%u,\"proof\":\"%s\",%s\"state\":\"%s\","
 		       "\"reserved_at\":\"%s\",\"changed_at\":\"%s\"}\n",
 		    u->serial, u->device_id, (unsigned long long)u->dn,
 		    u->epoch, proof_name(u->proof),
+		    u->unproven ? "\"unproven\":true," : "",
 		    device_state_name(u->state), made, changed);
 	}
 }
@@ -316,6 +317,10 @@ check(FILE *f, const struct ctl *ctl, const struct pinned *p)
 		       "to %s\n", r.last.order, r.last.model,
 		    (unsigned long long)r.units, r.last.quantity,
 		    r.last.closed ? "closed" : "still open", from, to);
+		if (r.unproven > 0)
+			printf("%llu of them unproven until their first "
+			       "authentication\n",
+			    (unsigned long long)r.unproven);
 	}
 	manifest_reader_free(&r);
 	return code;

@@ -59,3 +59,30 @@ burn_take_answer(struct burn *b, const struct buf *answer)
 	json_decref(o);
 	return e == ERR_OK ? burn_take_device(b, &dev) : ERR_INTERNAL;
 }
+
+enum err
+burn_find_unit(struct burn *b, const char *device_id)
+{
+	enum err e;
+
+	b->step = "journal";
+	if (device_id != NULL) {
+		(void)snprintf(b->unit.device_id, sizeof(b->unit.device_id),
+			       "%s", device_id);
+	} else if ((e = journal_claim(b->journal, b->serial)) != ERR_OK) {
+		detail_set(&b->detail, "another run is burning this unit");
+		return e;
+	} else {
+		e = journal_last(b->journal, b->serial, &b->unit);
+		if (e == ERR_NOT_FOUND)
+			detail_set(&b->detail, "this journal has no burn of "
+				   "it: give --device-id");
+		if (e != ERR_OK)
+			return e;
+	}
+	if (name_is_device_id(b->unit.device_id) &&
+	    burn_segment_ok(b->unit.device_id))
+		return ERR_OK;
+	detail_set(&b->detail, "its burn has not come to a device_id");
+	return ERR_NOT_FOUND;
+}

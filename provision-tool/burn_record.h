@@ -36,6 +36,11 @@ enum err burn_call(struct burn *b, const char *method, const char *path,
  */
 enum err burn_take_answer(struct burn *b, const struct buf *answer) MUST_CHECK;
 enum err burn_take_device(struct burn *b, const struct device *dev) MUST_CHECK;
+/*
+ * b->unit: of that device_id, or, if it is NULL, what the journal has for the
+ * serial number, which is then claimed. ERR_NOT_FOUND, ERR_CONFLICT.
+ */
+enum err burn_find_unit(struct burn *b, const char *device_id) MUST_CHECK;
 /* Names a path segment can hold as they are; clients fold "." and "..". */
 int burn_segment_ok(const char *s);
 

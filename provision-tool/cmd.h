@@ -14,6 +14,7 @@ int cmd_station_key(int argc, char **argv);
 int cmd_ticket(int argc, char **argv);
 int cmd_ticket_burn(int argc, char **argv); /* burn --ticket */
 int cmd_targets(int argc, char **argv);
+int cmd_void(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_unseal(int argc, char **argv); /* where p11-kit is */
 

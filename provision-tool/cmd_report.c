@@ -6,6 +6,7 @@
 #include "lib/base/opt.h"
 #include "lib/base/parse.h"
 #include "lib/wire/registry.h"
+#include "lib/wire/summary.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/report.h"
 #include "provision-tool/stats.h"
@@ -20,19 +21,7 @@ struct report_opts {
 
 #define AT(member) offsetof(struct report_opts, member)
 static const struct opt options[] = {
-    {"order", 'o', OPT_STRING, "ORDER", "production order", AT(st.order), 0,
-     NULL},
-    {"url", 'u', OPT_STRING, "URL", "the authority's base URL", AT(st.url), 0,
-     NULL},
-    {"credential-file", 'c', OPT_STRING, "FILE",
-     "file with the station's credential, mode 0600", AT(st.credential_file),
-     0, NULL},
-    {"ca-file", 0, OPT_STRING, "FILE",
-     "certificates to trust instead of the system's", AT(st.ca_file), 0,
-     NULL},
-    {"journal", 'j', OPT_STRING, "DIR",
-     "folder of the journal [~/.local/state/fealty]", AT(st.journal), 0,
-     NULL},
+    STATION_WAY(report_opts),
     {"json", 0, OPT_FLAG, NULL, "print it as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
@@ -47,11 +36,29 @@ usage(const char *what)
 	return USAGE;
 }
 
+/* What the authority says of the order. */
+struct said {
+	struct order order;
+	struct order_summary sum;
+};
+
 static enum err
-ask(const struct station *st, struct order *out, struct detail *d)
+get(struct client *client, const char *path, struct buf *answer,
+    struct detail *d)
+{
+	struct problem why = {0};
+	enum err e;
+
+	e = client_call(client, "GET", path, NULL, NULL, answer, &why);
+	if (e != ERR_OK)
+		detail_set(d, "%.199s", why.detail);
+	return e;
+}
+
+static enum err
+ask(const struct station *st, struct said *out, struct detail *d)
 {
 	struct buf answer = {.max = ANSWER_ROOM};
-	struct problem why = {0};
 	struct client *client = NULL;
 	const char *step;
 	char path[128];
@@ -59,14 +66,15 @@ ask(const struct station *st, struct order *out, struct detail *d)
 
 	(void)snprintf(path, sizeof(path), "/v1/orders/%s", st->order);
 	e = station_client(st, 0, &client, &step, d);
-	if (e == ERR_OK) {
-		e = client_call(client, "GET", path, NULL, NULL, &answer,
-				&why);
-		if (e != ERR_OK)
-			detail_set(d, "%.199s", why.detail);
-	}
 	if (e == ERR_OK)
-		e = wire_order_decode(answer.p, answer.len, out, d);
+		e = get(client, path, &answer, d);
+	if (e == ERR_OK)
+		e = wire_order_decode(answer.p, answer.len, &out->order, d);
+	(void)snprintf(path, sizeof(path), "/v1/orders/%s/summary", st->order);
+	if (e == ERR_OK)
+		e = get(client, path, &answer, d);
+	if (e == ERR_OK)
+		e = wire_summary_decode(answer.p, answer.len, &out->sum, d);
 	client_free(&client);
 	buf_free(&answer);
 	return e;
@@ -85,9 +93,28 @@ percent(uint64_t n, uint64_t of)
 	return of == 0 ? 0.0 : 100.0 * (double)n / (double)of;
 }
 
+/* Reasons are what somebody typed: they must not steer the terminal. */
 static void
-print_text(const struct report *r, const struct order *o, const char *name)
+print_voids(const struct order_summary *s)
 {
+	const char *p;
+	size_t i;
+
+	if (s->nvoids > 0)
+		(void)printf("%-8s %s\n", "VOID", "BECAUSE");
+	for (i = 0; i < s->nvoids; i++) {
+		(void)printf("%-8llu ", (unsigned long long)s->voids[i].units);
+		for (p = s->voids[i].reason; *p != '\0'; p++)
+			(void)putchar(*p >= ' ' && *p <= '~' ? *p : '?');
+		(void)putchar('\n');
+	}
+}
+
+static void
+print_order(const struct said *a, const char *name)
+{
+	const struct order *o = &a->order;
+	const struct order_summary *s = &a->sum;
 	char until[TIME_TEXT];
 	unsigned i;
 
@@ -95,6 +122,22 @@ print_text(const struct report *r, const struct order *o, const char *name)
 	(void)printf("order %s: %u of %u places taken, %u left, %s %s\n", name,
 		     o->issued, o->quantity, left(o),
 		     o->closed ? "closed; it ran until" : "until", until);
+	(void)printf("its units:");
+	for (i = 0; i < DEVICE_STATES; i++)
+		if (s->states[i] > 0)
+			(void)printf(" %llu %s,",
+				     (unsigned long long)s->states[i],
+				     device_state_name((enum device_state)i));
+	(void)printf(" %llu unproven until they authenticate\n",
+		     (unsigned long long)s->unproven);
+	print_voids(s);
+}
+
+static void
+print_text(const struct report *r)
+{
+	unsigned i;
+
 	(void)printf("this station: %llu units begun, %llu done (%.1f %%), "
 		     "%llu at the first try (%.1f %%), %llu not done\n",
 		     (unsigned long long)r->begun, (unsigned long long)r->done,
@@ -150,15 +193,18 @@ causes_json(const struct report *r)
 }
 
 static enum err
-print_json(const struct report *r, const struct order *o, const char *name)
+print_json(const struct report *r, const struct said *a, const char *name)
 {
 	struct buf b = {.max = ANSWER_ROOM};
+	const struct order *o = &a->order;
 	enum err e;
 
-	e = jout(json_pack("{s:s,s:I,s:I,s:I,s:b,s:o,s:I,s:I,s:I,s:I,s:o,s:o}",
+	e = jout(json_pack(
+		"{s:s,s:I,s:I,s:I,s:b,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o}",
 		"order", name, "quantity", (json_int_t)o->quantity, "issued",
 		(json_int_t)o->issued, "left", (json_int_t)left(o), "closed",
-		o->closed, "expires_at", jout_time(o->expires_at), "begun",
+		o->closed, "expires_at", jout_time(o->expires_at), "units",
+		wire_summary_json(&a->sum), "begun",
 		(json_int_t)r->begun, "done", (json_int_t)r->done,
 		"first_try", (json_int_t)r->first, "other_failures",
 		(json_int_t)r->other, "steps", steps_json(r), "failures",
@@ -173,21 +219,23 @@ static enum err
 run(const struct report_opts *o, struct detail *d)
 {
 	struct report r = {.nsteps = 0};
-	struct order order = {.quantity = 0};
+	struct said said = {.order = {.quantity = 0}};
 	char path[PATH_MAX];
 	enum err e;
 
 	e = stats_path(&o->st, path, sizeof(path), d);
 	if (e == ERR_OK)
-		e = ask(&o->st, &order, d);
+		e = ask(&o->st, &said, d);
 	if (e == ERR_OK)
 		e = report_read(path, &r);
 	if (e == ERR_OK) {
 		report_finish(&r);
-		if (o->json)
-			e = print_json(&r, &order, o->st.order);
-		else
-			print_text(&r, &order, o->st.order);
+		if (o->json) {
+			e = print_json(&r, &said, o->st.order);
+		} else {
+			print_order(&said, o->st.order);
+			print_text(&r);
+		}
 	}
 	report_free(&r);
 	return e;

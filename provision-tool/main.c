@@ -16,6 +16,7 @@ static const struct {
     {"check", cmd_check, "before a shift: is everything there"},
     {"report", cmd_report, "how an order goes at this station"},
     {"verify", cmd_verify, "prove a finished unit again"},
+    {"void", cmd_void, "scrap a unit that is not finished"},
     {"show", cmd_show, "print an identity record without its key"},
     {"station-key", cmd_station_key, "make the key that tickets are encrypted to"},
     {"ticket", cmd_ticket, "identities for burns without network: pull, push, show"},

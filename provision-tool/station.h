@@ -17,11 +17,14 @@ struct station {
 /* clang-format off */
 #define STATION_AT(type, member) offsetof(struct type, st.member)
 #define STATION_OPTIONS(type) \
-	{"order", 'o', OPT_STRING, "ORDER", "production order of the units", \
-	 STATION_AT(type, order), 0, NULL}, \
 	{"target", 't', OPT_STRING, "KIND:WHERE", \
 	 "what to burn into; provision-tool targets lists the kinds", \
 	 STATION_AT(type, target), 0, NULL}, \
+	STATION_WAY(type)
+/* All but the target. */
+#define STATION_WAY(type) \
+	{"order", 'o', OPT_STRING, "ORDER", "production order of the units", \
+	 STATION_AT(type, order), 0, NULL}, \
 	{"url", 'u', OPT_STRING, "URL", "the authority's base URL", \
 	 STATION_AT(type, url), 0, NULL}, \
 	{"credential-file", 'c', OPT_STRING, "FILE", \

@@ -107,7 +107,10 @@ tell_burned(const struct told *t)
 {
 	const struct device *dev = t->device;
 
-	if (t->verified != NULL)
+	if (t->scrapped)
+		(void)printf("void %s (serial %s, epoch %u)\n",
+			     dev->device_id, t->serial, dev->epoch);
+	else if (t->verified != NULL)
 		(void)printf("verified %s (serial %s, epoch %u) in %s: %s, "
 			     "proof %s\n", dev->device_id, t->serial,
 			     dev->epoch, t->target,
@@ -117,10 +120,11 @@ tell_burned(const struct told *t)
 			     dev->device_id, t->serial, dev->epoch, t->target);
 	else
 		(void)printf("burned %s (serial %s, epoch %u) to %s: %s, "
-			     "proof %s\n", dev->device_id, t->serial,
+			     "proof %s%s\n", dev->device_id, t->serial,
 			     dev->epoch, t->target,
 			     device_state_name(dev->state),
-			     proof_name(dev->proof));
+			     proof_name(dev->proof), dev->unproven ?
+			     ", unproven until it authenticates" : "");
 	return fflush(stdout);
 }
 
@@ -157,7 +161,11 @@ done_json(json_t *o, const struct told *t)
 		o = put(o, "state",
 			json_string(device_state_name(dev->state)));
 		o = put(o, "proof", json_string(proof_name(dev->proof)));
+		if (dev->unproven)
+			o = put(o, "unproven", json_true());
 	}
+	if (t->scrapped)
+		return o;
 	if (t->verified != NULL)
 		return put(o, "verified", json_string(t->verified));
 	return put(o, "resumed", json_boolean(t->resumed || t->before));

@@ -14,6 +14,7 @@ struct told {
 	int resumed; /* went on from the journal */
 	int before;  /* had been done before, nothing was asked */
 	const char *verified; /* proven again, by which proof; or NULL */
+	int scrapped; /* it is void */
 	int halted;  /* stopped before anything was alive */
 	uint64_t ms; /* it took */
 };
@@ -31,7 +32,8 @@ void tell_options(const char *serial, const char *what, enum err e,
  * that is the unit's fault and not the command's. 0 when it is one.
  */
 int tell_serial(const char *serial);
-/* "burned ..." on standard output; nonzero if that cannot be written. */
+/* "burned ...", "verified ...", "void ..." on standard output; nonzero
+ * if that cannot be written. */
 int tell_burned(const struct told *t);
 /*
  * One JSON object and a line end on standard output, whatever became of the

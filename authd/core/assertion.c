@@ -100,7 +100,8 @@ fit_now(struct core_call *call, const struct pskid *id,
 		return dead_epoch(call, id, d, a);
 	/* The set is newer than the row: look again. */
 	if (e == ERR_TOKEN_CUT || e == ERR_DEVICE_BLOCKED ||
-	    (e == ERR_OK && !a->by_own && d->epoch != d->device.epoch))
+	    (e == ERR_OK && !a->by_own &&
+	    epoch_is_news(&d->device, d->epoch)))
 		e = a->by_own ? device_authenticate(call->core, call->tenant,
 		    id, call->may_block, d, pos) :
 		    device_admit(call, id, d, pos);

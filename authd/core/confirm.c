@@ -164,6 +164,7 @@ confirm_txn(struct txn *tx)
 		return e; /* a repeated confirmation changes nothing */
 	dev->state = DEV_ACTIVE;
 	dev->proof = c->req->proof;
+	dev->unproven = dev->proof == PROOF_MEDIUM;
 	e = store_device_update(tx->st, dev);
 	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
 }
@@ -183,68 +184,6 @@ core_confirm(struct core_call *call, const char *device_id,
 	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u proof %s",
 	    req->epoch, proof_name(req->proof));
 	e = not_found(call, txn_run(&tx, confirm_txn), "device",
-	    device_id);
-	if (e == ERR_OK)
-		*out = c.device;
-	return e;
-}
-
-/* An admin may always; a station what is its own. */
-static enum err
-may_void(struct txn *tx, const struct order *o, const struct device *dev)
-{
-	const struct caller *who = tx->call->caller;
-	uint64_t station = 0;
-	enum err e;
-
-	if (who->role == ROLE_ADMIN)
-		return ERR_OK;
-	if (who->role != ROLE_STATION || !order_has_station(o, who->name))
-		return ERR_STATION;
-	e = store_device_station(tx->st, dev->dn, &station);
-	if (e == ERR_OK && station != 0 && station != who->number)
-		e = ERR_STATION;
-	return e;
-}
-
-static enum err
-void_txn(struct txn *tx)
-{
-	struct confirming *c = tx->arg;
-	struct device *dev = &c->device;
-	struct order o;
-	enum err e;
-
-	e = find_device(tx, c, &o);
-	if (e == ERR_OK)
-		e = may_void(tx, &o, dev);
-	if (e == ERR_OK && dev->state != DEV_RESERVED &&
-	    dev->state != DEV_BURNING)
-		e = ERR_WRONG_STATE;
-	if (e != ERR_OK)
-		return e;
-	dev->state = DEV_VOID;
-	e = store_device_update(tx->st, dev);
-	if (e == ERR_OK)
-		e = store_order_give_back(tx->st, o.name);
-	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
-}
-
-enum err
-core_void(struct core_call *call, const char *device_id, const char *reason,
-    struct device *out)
-{
-	struct confirming c = {.device_id = device_id};
-	struct txn tx = {.call = call, .mode = STORE_WRITE,
-	    .action = "device.void", .object_kind = "device", .arg = &c};
-	enum err e;
-
-	if (!name_is_device_id(device_id))
-		return not_found(call, ERR_NOT_FOUND, "device", NULL);
-	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
-	(void)snprintf(tx.note, sizeof(tx.note), "%s",
-	    reason == NULL ? "" : reason);
-	e = not_found(call, txn_run(&tx, void_txn), "device",
 	    device_id);
 	if (e == ERR_OK)
 		*out = c.device;

@@ -215,6 +215,9 @@ enum err core_order_get(struct core_call *call, const char *name,
     struct order *out) MUST_CHECK;
 enum err core_order_list(struct core_call *call, struct order *rows,
     size_t max, size_t *n) MUST_CHECK;
+/* Admin, auditor, or a station of the order; else ERR_NOT_FOUND. */
+enum err core_order_summary(struct core_call *call, const char *name,
+    struct order_summary *out) MUST_CHECK;
 enum err core_order_close(struct core_call *call, const char *name,
     struct order *out) MUST_CHECK;
 /*
@@ -251,6 +254,7 @@ enum err core_release(struct core_call *call, const char *device_id,
     const struct release_request *req, struct release *out) MUST_CHECK;
 enum err core_confirm(struct core_call *call, const char *device_id,
     const struct confirm *req, struct device *out) MUST_CHECK;
+/* reason NULL: "". */
 enum err core_void(struct core_call *call, const char *device_id,
     const char *reason, struct device *out) MUST_CHECK;
 

@@ -272,18 +272,22 @@ enum err device_lookup(struct core *c, const struct core_tenant *t,
 enum err device_fit(const struct core_tenant *t, const struct device_entry *e,
     uint64_t pos) MUST_CHECK;
 /*
- * Likewise fit; and where the epoch was pending, this is its first use.
+ * Likewise fit; and where the epoch was pending, or the device unproven, this
+ * is its first use.
  */
 enum err device_admit(struct core_call *call, const struct pskid *id,
     struct device_entry *out, uint64_t *pos) MUST_CHECK;
 /*
  * Somebody has proven to hold the key of id's epoch. That of a pending one
  * puts it to use and kills those before it; that of a dead one is a possible
- * clone. how: where it was seen. audience: the gateway's that says so, NULL
- * when this authority has seen it itself. ERR_IDENTITY: it may not say that.
+ * clone; after that of the one in use a device is unproven no more. how:
+ * where it was seen. audience: the gateway's that says so, NULL when this
+ * authority has seen it itself. ERR_IDENTITY: it may not say that.
  */
 enum err epoch_used(struct core_call *call, const struct pskid *id,
     const char *how, const char *audience) MUST_CHECK;
+/* 1: a use of the key of that epoch is to be noted by epoch_used. */
+int epoch_is_news(const struct device *dev, uint32_t epoch);
 /* The same within a transaction that holds the device's row. */
 enum err epoch_switch(struct txn *tx, struct device *dev, const char *how)
     MUST_CHECK;
@@ -293,6 +297,9 @@ enum err epoch_switch(struct txn *tx, struct device *dev, const char *how)
  */
 enum err reburn_approved(struct txn *tx, const struct device *dev,
     struct device_key_row *row) MUST_CHECK;
+/* ERR_SERIAL_USED: the policy never releases a key twice. */
+enum err key_was_released(struct txn *tx, const struct device *dev)
+    MUST_CHECK;
 /* It is proven: the unit is active under it, what it held before is dead. */
 enum err reburn_done(struct txn *tx, struct device *dev, enum proof proof)
     MUST_CHECK;

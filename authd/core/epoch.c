@@ -164,6 +164,28 @@ may_say(struct txn *tx, const struct using *u)
 	return e == ERR_OK ? ERR_IDENTITY : e;
 }
 
+int
+epoch_is_news(const struct device *dev, uint32_t epoch)
+{
+	return epoch != dev->epoch || dev->unproven;
+}
+
+/* What was burned by the medium's word alone has shown itself. */
+static enum err
+note_proven(struct txn *tx, struct using *u)
+{
+	struct device *dev = &u->device;
+
+	if (!dev->unproven || dev->state == DEV_VOID ||
+	    dev->state == DEV_ERASED)
+		return ERR_OK;
+	dev->unproven = 0;
+	tx->action = "device.proven";
+	(void)snprintf(tx->note, sizeof(tx->note),
+	    "epoch %u: first authentication: %s", dev->epoch, u->how);
+	return store_device_update(tx->st, dev);
+}
+
 static enum err
 used_txn(struct txn *tx)
 {
@@ -177,13 +199,17 @@ used_txn(struct txn *tx)
 	if (e != ERR_OK)
 		return e == ERR_NOT_FOUND ? ERR_IDENTITY : e;
 	e = may_say(tx, u);
-	if (e != ERR_OK || u->id->epoch == dev->epoch)
+	if (e != ERR_OK)
 		return e;
+	if (u->id->epoch == dev->epoch)
+		return note_proven(tx, u);
 	if (u->id->epoch != dev->pending)
 		return dead_txn(tx, u);
 	/* Out of service it changes nothing; the refusal says why. */
-	return dev->state == DEV_ACTIVE ? epoch_switch(tx, dev, u->how) :
-	    ERR_OK;
+	if (dev->state != DEV_ACTIVE)
+		return ERR_OK;
+	dev->unproven = 0;
+	return epoch_switch(tx, dev, u->how);
 }
 
 static struct alarm_slot *
@@ -257,6 +283,8 @@ epoch_used(struct core_call *call, const struct pskid *id, const char *how,
 	e = txn_run_device(&tx, used_txn);
 	if (e != ERR_OK)
 		return e;
+	if (tx.action != NULL)
+		device_cache_forget(call->core->devices, id->tenant, id->dn);
 	alarm = tx.action != NULL && u.device.clone_epoch == id->epoch;
 	if (alarm)
 		report(call, &u);
@@ -274,7 +302,7 @@ device_admit(struct core_call *call, const struct pskid *id,
 
 	e = device_authenticate(c, call->tenant, id, call->may_block, out,
 	    pos);
-	if (e != ERR_OK || out->epoch == out->device.epoch)
+	if (e != ERR_OK || !epoch_is_news(&out->device, out->epoch))
 		return e;
 	if (!call->may_block)
 		return ERR_WOULD_BLOCK;

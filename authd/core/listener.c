@@ -74,7 +74,7 @@ core_listener_psk(struct core *c, const char *identity, size_t len, int tls,
 		e = may_listen(d.device.state);
 	if (e == ERR_OK) {
 		*out = tls == 13 ? d.tls13 : d.tls12;
-		*news = d.epoch != d.device.epoch;
+		*news = epoch_is_news(&d.device, d.epoch);
 	}
 	wipe(&d, sizeof(d));
 	return e;

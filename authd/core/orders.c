@@ -208,6 +208,37 @@ core_order_get(struct core_call *call, const char *name, struct order *out)
 	return e;
 }
 
+struct summing {
+	struct order_arg of; /* first */
+	struct order_summary sum;
+};
+
+static enum err
+summary_txn(struct txn *tx)
+{
+	struct summing *s = tx->arg;
+	enum err e = get_txn(tx);
+
+	return e == ERR_OK ? store_order_summary(tx->st, s->of.name,
+	    &s->sum) : e;
+}
+
+enum err
+core_order_summary(struct core_call *call, const char *name,
+    struct order_summary *out)
+{
+	struct summing s = {.of = {.name = name}};
+	struct txn tx = {.call = call, .mode = STORE_READ, .arg = &s};
+	enum err e;
+
+	if (!name_is_order(name))
+		return not_found(call, ERR_NOT_FOUND, "order", NULL);
+	e = not_found(call, txn_run(&tx, summary_txn), "order", name);
+	if (e == ERR_OK)
+		*out = s.sum;
+	return e;
+}
+
 static enum err
 list_txn(struct txn *tx)
 {

@@ -74,7 +74,7 @@ derive_answer(struct txn *tx, struct resolving *r)
 	a->epoch = r->id.epoch;
 	a->ngroups = dev->ngroups;
 	memcpy(a->groups, dev->groups, sizeof(a->groups));
-	a->pending = r->id.epoch != dev->epoch;
+	a->pending = epoch_is_news(dev, r->id.epoch);
 	a->pos = r->auth->pos;
 	return ERR_OK;
 }

@@ -24,6 +24,15 @@ had_proof(const struct device *dev)
 }
 
 enum err
+key_was_released(struct txn *tx, const struct device *dev)
+{
+	detail_set(&tx->call->detail, "the key of device %s was released "
+	    "once, which the order's policy never does again",
+	    dev->device_id);
+	return ERR_SERIAL_USED;
+}
+
+enum err
 reburn_approved(struct txn *tx, const struct device *dev,
     struct device_key_row *row)
 {
@@ -45,6 +54,7 @@ reburn_done(struct txn *tx, struct device *dev, enum proof proof)
 		e = txn_device_event(tx, dev->dn, EFFECT_LIFT);
 	dev->state = DEV_ACTIVE;
 	dev->proof = proof;
+	dev->unproven = proof == PROOF_MEDIUM;
 	if (e == ERR_OK)
 		e = epoch_switch(tx, dev, "burned again");
 	tx->action = "device.reburn";

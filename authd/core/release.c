@@ -56,6 +56,8 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 		    "it with the ticket", dev->device_id);
 		return ERR_WRONG_STATE;
 	}
+	if (dev->state == DEV_BURNING && o->reburn == REBURN_NEVER)
+		return key_was_released(tx, dev);
 	/* A unit under way may be finished; no new one is begun. */
 	if (dev->state == DEV_RESERVED && o->closed)
 		return ERR_ORDER_CLOSED;

@@ -11,11 +11,13 @@ struct reserving {
 
 /* A unit that has an identity gets the same again, or none. */
 static enum err
-again(struct txn *tx, const struct device *present)
+again(struct txn *tx, const struct order *o, const struct device *present)
 {
 	struct device_key_row row;
 	enum err e;
 
+	if (present->state == DEV_BURNING && o->reburn == REBURN_NEVER)
+		return key_was_released(tx, present);
 	if (present->state == DEV_RESERVED || present->state == DEV_BURNING)
 		return ERR_OK;
 	e = reburn_approved(tx, present, &row);
@@ -94,6 +96,22 @@ overtaken(struct txn *tx, const struct order *o, const char *serial)
 }
 
 enum err
+serial_is_new(struct txn *tx, const struct order *o, const char *serial)
+{
+	int released = 0;
+	enum err e;
+
+	if (o->reburn != REBURN_NEVER || serial == NULL)
+		return ERR_OK;
+	e = store_serial_released(tx->st, o->name, serial, &released);
+	if (e != ERR_OK || !released)
+		return e;
+	detail_set(&tx->call->detail, "its key was released once, which the "
+	    "order's policy never does again");
+	return ERR_SERIAL_USED;
+}
+
+enum err
 order_enrol(struct txn *tx, const struct order *o, const char *serial,
     struct device *dev)
 {
@@ -101,6 +119,9 @@ order_enrol(struct txn *tx, const struct order *o, const char *serial,
 	uint32_t place;
 	enum err e;
 
+	e = serial_is_new(tx, o, serial);
+	if (e != ERR_OK)
+		return e;
 	e = store_order_take(tx->st, o->name, &place);
 	if (e == ERR_ORDER_FULL && overtaken(tx, o, serial))
 		return ERR_CONFLICT;
@@ -149,7 +170,7 @@ reserve_txn(struct txn *tx)
 	r->created = 0;
 	e = store_device_by_serial(tx->st, o.name, r->serial, &r->device);
 	if (e == ERR_OK) {
-		e = again(tx, &r->device);
+		e = again(tx, &o, &r->device);
 	} else if (e == ERR_NOT_FOUND) {
 		r->created = 1;
 		e = order_enrol(tx, &o, r->serial, &r->device);

@@ -262,6 +262,7 @@ prove_txn(struct txn *tx)
 		e = device_proof(tx, dev, "rotate", &r->confirm);
 	if (e != ERR_OK || r->confirm.epoch == dev->epoch)
 		return e; /* a repeated proof changes nothing */
+	dev->unproven = 0;
 	return epoch_switch(tx, dev, "a proof at the authority");
 }
 

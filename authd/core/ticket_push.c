@@ -118,7 +118,7 @@ serial_is_free(struct txn *tx, const struct pushing *p)
 	e = store_device_by_serial(tx->st, p->order.name, p->burn->serial,
 	    &other);
 	if (e == ERR_NOT_FOUND)
-		return ERR_OK;
+		return serial_is_new(tx, &p->order, p->burn->serial);
 	if (e != ERR_OK)
 		return e;
 	detail_set(&tx->call->detail, "serial %s is device %s, which is %s: "
@@ -144,6 +144,7 @@ first_burn(struct txn *tx, struct pushing *p)
 		return ERR_CONFLICT;
 	dev->state = DEV_ACTIVE;
 	dev->proof = p->burn->confirm.proof;
+	dev->unproven = dev->proof == PROOF_MEDIUM;
 	if (e == ERR_OK)
 		e = store_device_update(tx->st, dev);
 	p->unit.burned = 1;

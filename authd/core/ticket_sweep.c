@@ -19,7 +19,7 @@ void_unit(struct store *st, const char *order, uint64_t dn, unsigned *gone)
 	if (e == ERR_OK && (dev.state == DEV_RESERVED ||
 	    dev.state == DEV_BURNING)) {
 		dev.state = DEV_VOID;
-		e = store_device_update(st, &dev);
+		e = store_device_void(st, dn, "its ticket expired");
 		if (e == ERR_OK)
 			e = store_order_give_back(st, order);
 		*gone += e == ERR_OK;

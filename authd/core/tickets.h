@@ -12,6 +12,12 @@
 #define TICKET_SERIAL '~'
 enum err order_enrol(struct txn *tx, const struct order *o,
     const char *serial, struct device *dev) MUST_CHECK;
+/*
+ * Policy never: scrapped after its key had been released, a serial number has
+ * had its identity, too. ERR_SERIAL_USED. serial NULL: none yet.
+ */
+enum err serial_is_new(struct txn *tx, const struct order *o,
+    const char *serial) MUST_CHECK;
 /* One release of a key; the caller owns what it points to. */
 struct key_release {
 	const struct device *dev;

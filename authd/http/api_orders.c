@@ -3,6 +3,7 @@
 
 #include "authd/http/request.h"
 #include "lib/wire/registry.h"
+#include "lib/wire/summary.h"
 
 enum err api_tenant_create(struct req *);
 enum err api_audience_put(struct req *);
@@ -10,6 +11,7 @@ enum err api_audience_list(struct req *);
 enum err api_order_create(struct req *);
 enum err api_order_list(struct req *);
 enum err api_order_get(struct req *);
+enum err api_order_summary(struct req *);
 enum err api_order_close(struct req *);
 
 enum err
@@ -124,6 +126,18 @@ api_order_get(struct req *r)
 	e = core_order_get(&r->call, req_param(r, 0), &o);
 	if (e == ERR_OK)
 		e = req_json(r, 200, wire_order_json(&o));
+	return e;
+}
+
+enum err
+api_order_summary(struct req *r)
+{
+	struct order_summary s;
+	enum err e;
+
+	e = core_order_summary(&r->call, req_param(r, 0), &s);
+	if (e == ERR_OK)
+		e = req_json(r, 200, wire_summary_json(&s));
 	return e;
 }
 

@@ -64,6 +64,7 @@ X(GET, "/v1/audiences", R_READ | ROLE_STATION, API, 0, AUTHN, 0, api_audience_li
 X(POST, "/v1/orders", ROLE_ADMIN, API, KB(16), AUTHN, 0, api_order_create) \
 X(GET, "/v1/orders", R_READ | ROLE_STATION, API, 0, AUTHN, 0, api_order_list) \
 X(GET, "/v1/orders/{order}", R_READ | ROLE_STATION, API, 0, AUTHN, 0, api_order_get) \
+X(GET, "/v1/orders/{order}/summary", R_READ | ROLE_STATION, API, 0, AUTHN, 0, api_order_summary) \
 X(GET, "/v1/orders/{order}/manifest", R_READ, API, 0, AUTHN, 0, api_manifest) \
 X(POST, "/v1/orders/{order}/close", ROLE_ADMIN, API, KB(4), AUTHN, 0, api_order_close) \
 X(POST, "/v1/groups", ROLE_ADMIN, API, KB(4), AUTHN, 0, api_group_create) \

@@ -7,7 +7,7 @@
 #define PG_DEVICE_COLUMNS \
 	"d.number, d.device_id, d.serial, d.order_name, d.model, d.state, " \
 	"d.proof, d.epoch, d.pending, d.clones, d.clone_at, d.clone_epoch, " \
-	"d.created_at, d.changed_at"
+	"d.unproven, d.created_at, d.changed_at"
 row_fn row_device; /* out is struct device */
 
 #define PG_DEVICE_KEY_COLUMNS \

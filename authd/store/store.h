@@ -271,12 +271,22 @@ enum err store_device_by_serial(struct store *st, const char *order,
     const char *serial, struct device *out) MUST_CHECK;
 enum err store_device_list(struct store *st, const struct device_filter *f,
     struct device *rows, size_t *n) MUST_CHECK; /* room for f->limit */
-/* state, proof, epochs, what is known of clones; changed_at follows. */
+/* state, proof and what it lacks, epochs, what is known of clones;
+ * changed_at follows. */
 enum err store_device_update(struct store *st, const struct device *dev)
     MUST_CHECK;
 /* The largest epoch a void device of that name has had; 0: there is none. */
 enum err store_device_void_epoch(struct store *st, const char *device_id,
     uint32_t *epoch) MUST_CHECK;
+/* It is void, and why: VOID_REASON_MAX octets at most. ERR_NOT_FOUND. */
+enum err store_device_void(struct store *st, uint64_t dn, const char *reason)
+    MUST_CHECK;
+/* Whether a void unit of that serial number had its key released. */
+enum err store_serial_released(struct store *st, const char *order,
+    const char *serial, int *released) MUST_CHECK;
+/* An order without units has zeros. */
+enum err store_order_summary(struct store *st, const char *name,
+    struct order_summary *out) MUST_CHECK;
 enum err store_device_station(struct store *st, uint64_t dn,
     uint64_t *station) MUST_CHECK;
 enum err store_device_set_station(struct store *st, uint64_t dn,

@@ -30,6 +30,7 @@ row_device(struct store *st, struct pg_row *r, void *out)
 	d->clones = row_u32(r);
 	d->clone_at = row_int(r);
 	d->clone_epoch = row_u32(r);
+	d->unproven = row_int(r) != 0;
 	d->created_at = row_int(r);
 	d->changed_at = row_int(r);
 	d->ngroups = row_u32s(r, d->groups, DEVICE_GROUPS_MAX);
@@ -177,7 +178,7 @@ store_device_update(struct store *st, const struct device *dev)
 	static const struct stmt s = {"device_update",
 	    "UPDATE device SET state = $2, proof = $3, epoch = $4, "
 	    "pending = $5, clones = $6, clone_at = $7, clone_epoch = $8, "
-	    "changed_at = " NOW " WHERE number = $1 RETURNING 1"};
+	    "unproven = $9, changed_at = " NOW " WHERE number = $1 RETURNING 1"};
 	struct pg_args a = {0};
 
 	arg_int(&a, (int64_t)dev->dn);
@@ -188,6 +189,7 @@ store_device_update(struct store *st, const struct device *dev)
 	arg_int(&a, dev->clones);
 	arg_int(&a, dev->clone_at);
 	arg_int(&a, dev->clone_epoch);
+	arg_bool(&a, dev->unproven);
 	return pg_one(st, &s, &a, NULL, NULL);
 }
 

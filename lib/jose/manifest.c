@@ -44,9 +44,10 @@ page_ok(const struct manifest_page *p)
 static json_t *
 unit_json(const struct device *u)
 {
-	return json_pack("{ss ss sI sI ss ss so so}", "serial", u->serial,
+	return json_pack("{ss ss sI sI ss so* ss so so}", "serial", u->serial,
 	    "device_id", u->device_id, "number", (json_int_t)u->dn, "epoch",
-	    (json_int_t)u->epoch, "proof", proof_name(u->proof), "state",
+	    (json_int_t)u->epoch, "proof", proof_name(u->proof), "unproven",
+	    u->unproven ? json_true() : NULL, "state",
 	    device_state_name(u->state), "reserved_at",
 	    jout_time(u->created_at), "changed_at",
 	    jout_time(u->changed_at));
@@ -99,6 +100,7 @@ read_unit(json_t *o, struct device *u, struct jin *parent)
 	jin_u64(&in, "number", NUMBER_MAX, &u->dn);
 	jin_u32(&in, "epoch", UINT32_MAX, &u->epoch);
 	jin_str(&in, "proof", proof, sizeof(proof));
+	jin_opt_bool(&in, "unproven", &u->unproven);
 	jin_str(&in, "state", state, sizeof(state));
 	jin_time(&in, "reserved_at", &u->created_at);
 	jin_time(&in, "changed_at", &u->changed_at);
@@ -218,6 +220,7 @@ take_page(struct manifest_reader *r, const char *text, size_t len,
 	struct manifest_page p;
 	const char *wrong;
 	enum err e;
+	size_t i;
 
 	if (r->keys.token == NULL) {
 		detail_set(d, "a page before its key set");
@@ -238,6 +241,8 @@ take_page(struct manifest_reader *r, const char *text, size_t len,
 	r->last = p;
 	r->pages++;
 	r->units += p.n;
+	for (i = 0; i < p.n; i++)
+		r->unproven += p.units[i].unproven != 0;
 	return ERR_OK;
 }
 

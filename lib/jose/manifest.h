@@ -43,7 +43,7 @@ struct manifest_reader {
 	const char *iss; /* demanded; NULL: whose the root is */
 	/* of the pages so far */
 	struct keyset keys;
-	uint64_t pages, units;
+	uint64_t pages, units, unproven;
 	struct manifest_page last; /* its units are of the newest page */
 	int64_t begun;
 };

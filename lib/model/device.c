@@ -1,6 +1,6 @@
 #include "lib/model/device.h"
 
-#define NSTATES (DEV_VOID + 1)
+#define NSTATES DEVICE_STATES
 #define NPROOFS (PROOF_DEVICE_MADE + 1)
 
 static const char *const states[NSTATES] = {

@@ -12,6 +12,7 @@ enum device_state {
 	DEV_ERASED,   /* key material destroyed */
 	DEV_VOID      /* reserved or burning, expired or scrapped */
 };
+#define DEVICE_STATES (DEV_VOID + 1)
 const char *device_state_name(enum device_state s); /* "active" */
 enum err device_state_parse(const char *s, enum device_state *out) MUST_CHECK;
 /* Why a device in this state may not authenticate; ERR_OK for active. */
@@ -47,6 +48,7 @@ struct device {
 	name_t model;
 	enum device_state state;
 	enum proof proof;
+	int unproven; /* by the medium alone: it has not authenticated since */
 	uint32_t epoch;	  /* of its root key in use, from 1 */
 	uint32_t pending; /* one it has been given and not used yet; 0 */
 	/* Somebody proved to hold the key of a dead epoch: how often, when

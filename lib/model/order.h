@@ -1,6 +1,8 @@
 #ifndef MODEL_ORDER_H
 #define MODEL_ORDER_H
 
+#include <stddef.h>
+
 #include "lib/model/names.h"
 #include "lib/model/device.h"
 
@@ -63,6 +65,20 @@ enum err order_check_serial(const struct order *o, const char *serial)
  */
 enum err order_device_id(const struct order *o, const char *serial,
     uint32_t n, name_t out) MUST_CHECK;
+
+/* What an order has come to. */
+#define ORDER_VOIDS_MAX 16
+#define VOID_REASON_MAX 200
+struct order_void {
+	char reason[VOID_REASON_MAX + 1];
+	uint64_t units;
+};
+struct order_summary {
+	uint64_t states[DEVICE_STATES]; /* units in each */
+	uint64_t unproven; /* of those active or suspended */
+	struct order_void voids[ORDER_VOIDS_MAX]; /* those of most units */
+	size_t nvoids;
+};
 
 /* A set of devices addressed as one. */
 enum group_kind { GROUP_MODEL, GROUP_ORDER, GROUP_STATION, GROUP_FREE };

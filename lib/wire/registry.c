@@ -320,11 +320,12 @@ read_clones(struct jin *in, struct device *dev)
 json_t *
 wire_device_json(const struct device *dev)
 {
-	return json_pack("{ss sI ss ss ss ss ss sI so* so* so so so}",
+	return json_pack("{ss sI ss ss ss ss ss so* sI so* so* so so so}",
 	    "device_id", dev->device_id, "number", (json_int_t)dev->dn,
 	    "serial", dev->serial, "order", dev->order, "model", dev->model,
 	    "state", device_state_name(dev->state),
 	    "proof", proof_name(dev->proof),
+	    "unproven", dev->unproven ? json_true() : NULL,
 	    "epoch", (json_int_t)dev->epoch, "pending_epoch",
 	    dev->pending != 0 ? json_integer((json_int_t)dev->pending) :
 	    NULL,
@@ -352,6 +353,7 @@ wire_device_decode_json(json_t *o, struct device *out, struct detail *d)
 	jin_str(&in, "model", v.model, sizeof(v.model));
 	WORD_DEMANDED(&in, "state", device_state_parse, &v.state);
 	WORD_DEMANDED(&in, "proof", proof_parse, &v.proof);
+	jin_opt_bool(&in, "unproven", &v.unproven);
 	jin_u32(&in, "epoch", UINT32_MAX, &v.epoch);
 	jin_opt_u64(&in, "pending_epoch", UINT32_MAX, &pending);
 	v.pending = (uint32_t)pending;

@@ -71,6 +71,11 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(a_device_of_a_ticket_becomes_a_unit) \
 	X(keys_go_with_what_is_void_and_with_nothing_else) \
 	X(tickets_of_another_tenant_are_invisible)
+#define CASES_VOID(X) \
+	X(a_scrapped_unit_keeps_its_reason_and_frees_its_names) \
+	X(a_serial_is_known_to_have_had_a_key_when_that_is_void) \
+	X(an_order_counts_its_units_by_state_and_proof) \
+	X(reasons_come_by_how_many_and_no_more_than_fit)
 #define CASES_FEED(X) \
 	X(events_come_back_in_order) X(events_are_found_by_what_they_name) \
 	X(commit_order_is_position_order_and_none_is_missed) \
@@ -106,6 +111,7 @@ CASES_TENANT(CASE_DECLARE)
 CASES_REGISTRY(CASE_DECLARE)
 CASES_DEVICE(CASE_DECLARE)
 CASES_TICKET(CASE_DECLARE)
+CASES_VOID(CASE_DECLARE)
 CASES_FEED(CASE_DECLARE)
 CASES_MARK(CASE_DECLARE)
 CASES_RECEIPT(CASE_DECLARE)

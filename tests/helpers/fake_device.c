@@ -214,6 +214,7 @@ store_device_update(struct store *st, const struct device *dev)
 	r->v.clones = dev->clones;
 	r->v.clone_at = dev->clone_at;
 	r->v.clone_epoch = dev->clone_epoch;
+	r->v.unproven = dev->unproven;
 	r->v.changed_at = fake_now();
 	return ERR_OK;
 }

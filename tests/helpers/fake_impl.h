@@ -61,6 +61,7 @@ struct f_device {
 	struct device v;
 	struct device_public pub;
 	uint64_t station;
+	char reason[VOID_REASON_MAX + 1];
 };
 struct f_member {
 	uint32_t tenant;

@@ -596,6 +596,9 @@ the_listeners_key_is_the_devices_and_a_decoy_is_nobodys(void **state)
 	assert_int_equal(kdf_derive(&u.k, PURPOSE_TLS13, "m1-A1", 1,
 	    AUDIENCE_AUTHORITY, &want), ERR_OK);
 	assert_memory_equal(got.b, want.b, KEY32_LEN);
+	/* proven by its medium alone until now */
+	assert_int_equal(news, 1);
+	core_listener_used(f->core, u.identity, "r1");
 	assert_int_equal(core_listener_psk(f->core, u.identity, PSKID_LEN, 12,
 	    &got, &news), ERR_OK);
 	assert_memory_not_equal(got.b, want.b, KEY32_LEN);

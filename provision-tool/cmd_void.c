@@ -1,0 +1,134 @@
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/opt.h"
+#include "lib/wire/wire.h"
+#include "provision-tool/cmd.h"
+#include "provision-tool/scrap.h"
+#include "provision-tool/station.h"
+#include "provision-tool/tell.h"
+
+struct void_opts {
+	int help, json;
+	const char *serial, *device_id, *reason;
+	struct station st;
+};
+
+#define AT(member) offsetof(struct void_opts, member)
+static const struct opt options[] = {
+    STATION_WAY(void_opts),
+    {"serial", 's', OPT_STRING, "SERIAL", "serial number, as scanned",
+     AT(serial), 0, NULL},
+    {"reason", 'r', OPT_STRING, "TEXT", "why, for audit and report",
+     AT(reason), 0, NULL},
+    {"device-id", 0, OPT_STRING, "ID",
+     "of a unit that was begun elsewhere [by the journal]", AT(device_id), 0,
+     NULL},
+    {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
+    {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
+};
+#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static int
+usage(const char *what)
+{
+	(void)fprintf(stderr,
+		      "provision-tool: %s; see provision-tool void --help\n",
+		      what);
+	return USAGE;
+}
+
+static int
+reason_ok(const char *s)
+{
+	json_t *text = json_string(s); /* NULL if it is not UTF-8 */
+	int ok = text != NULL && s[0] != '\0' && strlen(s) <= VOID_REASON_MAX;
+
+	json_decref(text);
+	return ok;
+}
+
+static const char *
+fault_of(const struct void_opts *o)
+{
+	if (o->serial == NULL)
+		return "missing option --serial";
+	if (o->reason == NULL)
+		return "missing option --reason";
+	if (!name_is_serial(o->serial))
+		return "that is no serial number: scan again";
+	if (!reason_ok(o->reason))
+		return "--reason: 1 to 200 octets of text";
+	if (o->device_id != NULL && !name_is_device_id(o->device_id))
+		return "that is no device_id";
+	return station_fault(&o->st);
+}
+
+static enum err
+prepare(const struct void_opts *o, struct burn *b, struct detail *d,
+	const char **step)
+{
+	enum err e;
+
+	*step = "journal";
+	if (o->device_id == NULL &&
+	    (e = station_journal(&o->st, &b->journal, d)) != ERR_OK)
+		return e;
+	return station_client(&o->st, 0, &b->client, step, d);
+}
+
+static void
+tell(const struct void_opts *o, const struct burn *b, enum err e)
+{
+	struct told t = {.serial = o->serial, .step = b->step, .e = e,
+			 .detail = &b->detail, .device = &b->device,
+			 .target = "", .scrapped = 1};
+
+	if (e != ERR_OK)
+		tell_failure(&t);
+	if (o->json)
+		(void)tell_json(&t);
+	else if (e == ERR_OK)
+		(void)tell_burned(&t);
+}
+
+int
+cmd_void(int argc, char **argv)
+{
+	struct void_opts o = {0};
+	struct burn b = {0};
+	struct detail d = {""};
+	const char *step;
+	enum err e;
+	int rest, code;
+
+	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
+	    ERR_OK)
+		return usage(d.text);
+	if (o.help) {
+		(void)printf("usage: provision-tool void --order ORDER "
+			     "--serial SERIAL --reason TEXT [OPTION]...\n\n");
+		opt_help(options, NOPTIONS);
+		return DONE;
+	}
+	if (rest < argc)
+		return usage("void takes options only");
+	if (fault_of(&o) != NULL)
+		return usage(fault_of(&o));
+	e = prepare(&o, &b, &d, &step);
+	if (e != ERR_OK) {
+		tell_options(o.serial, step, e, &d);
+		code = e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
+		goto out;
+	}
+	b.order = o.st.order;
+	b.serial = o.serial;
+	e = burn_scrap(&b, o.device_id, o.reason);
+	tell(&o, &b, e);
+	code = tell_exit(e);
+out:
+	client_free(&b.client);
+	journal_close(&b.journal);
+	return code;
+}
