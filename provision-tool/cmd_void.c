@@ -56,8 +56,6 @@ fault_of(const struct void_opts *o)
 		return "missing option --serial";
 	if (o->reason == NULL)
 		return "missing option --reason";
-	if (!name_is_serial(o->serial))
-		return "that is no serial number: scan again";
 	if (!reason_ok(o->reason))
 		return "--reason: 1 to 200 octets of text";
 	if (o->device_id != NULL && !name_is_device_id(o->device_id))
@@ -116,6 +114,8 @@ cmd_void(int argc, char **argv)
 		return usage("void takes options only");
 	if (fault_of(&o) != NULL)
 		return usage(fault_of(&o));
+	if ((code = tell_serial(o.serial)) != DONE)
+		return code;
 	e = prepare(&o, &b, &d, &step);
 	if (e != ERR_OK) {
 		tell_options(o.serial, step, e, &d);
