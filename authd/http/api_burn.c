@@ -7,7 +7,6 @@
 enum err api_reserve(struct req *);
 enum err api_release(struct req *);
 enum err api_confirm(struct req *);
-enum err api_void(struct req *);
 enum err api_verify_challenge(struct req *);
 enum err api_verify(struct req *);
 
@@ -63,22 +62,6 @@ api_confirm(struct req *r)
 	    &r->call.detail);
 	if (e == ERR_OK)
 		e = core_confirm(&r->call, req_param(r, 0), &req, &dev);
-	if (e == ERR_OK)
-		e = req_json(r, 200, wire_device_json(&dev));
-	return e;
-}
-
-enum err
-api_void(struct req *r)
-{
-	char reason[201] = "";
-	struct device dev;
-	enum err e;
-
-	e = wire_reason_decode(r->body.p, r->body.len, reason,
-	    &r->call.detail);
-	if (e == ERR_OK)
-		e = core_void(&r->call, req_param(r, 0), reason, &dev);
 	if (e == ERR_OK)
 		e = req_json(r, 200, wire_device_json(&dev));
 	return e;

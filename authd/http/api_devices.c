@@ -13,6 +13,7 @@ enum err api_device_suspend(struct req *);
 enum err api_device_reinstate(struct req *);
 enum err api_device_revoke(struct req *);
 enum err api_device_approve(struct req *);
+enum err api_void(struct req *);
 
 /* A name in the query; ok says its form. */
 static enum err
@@ -173,8 +174,12 @@ api_device_revoke(struct req *r)
 	return effect(r, EFFECT_BLOCK, 1);
 }
 
-enum err
-api_device_approve(struct req *r)
+/* An act on one device that a reason may come with. */
+typedef enum err act(struct core_call *call, const char *device_id,
+    const char *reason, struct device *out);
+
+static enum err
+reasoned(struct req *r, act *what)
 {
 	char reason[201] = "";
 	struct device dev;
@@ -183,7 +188,18 @@ api_device_approve(struct req *r)
 	e = wire_reason_decode(r->body.p, r->body.len, reason,
 	    &r->call.detail);
 	if (e == ERR_OK)
-		e = core_device_approve(&r->call, req_param(r, 0), reason,
-		    &dev);
+		e = what(&r->call, req_param(r, 0), reason, &dev);
 	return e == ERR_OK ? req_json(r, 200, wire_device_json(&dev)) : e;
+}
+
+enum err
+api_device_approve(struct req *r)
+{
+	return reasoned(r, core_device_approve);
+}
+
+enum err
+api_void(struct req *r)
+{
+	return reasoned(r, core_void);
 }
