@@ -252,8 +252,8 @@ in_group(const struct device *d, uint64_t group)
 	return 0;
 }
 
-static void
-drop_device(struct device_cache *dc, uint32_t tenant, uint64_t dn)
+void
+device_cache_forget(struct device_cache *dc, uint32_t tenant, uint64_t dn)
 {
 	uint64_t hash = mix(tenant, dn);
 	struct shard *s = shard_of(dc, hash);
@@ -266,12 +266,6 @@ drop_device(struct device_cache *dc, uint32_t tenant, uint64_t dn)
 			drop(s, n);
 	}
 	pthread_mutex_unlock(&s->lock);
-}
-
-void
-device_cache_forget(struct device_cache *dc, uint32_t tenant, uint64_t dn)
-{
-	drop_device(dc, tenant, dn);
 }
 
 /* group 0: the whole tenant. */
@@ -303,7 +297,7 @@ device_cache_apply(struct device_cache *dc, uint32_t tenant,
 
 	for (i = 0; i < n; i++) {
 		if (ev[i].kind == EV_DEVICE)
-			drop_device(dc, tenant, event_number(&ev[i]));
+			device_cache_forget(dc, tenant, event_number(&ev[i]));
 		else if (ev[i].kind == EV_GROUP)
 			drop_many(dc, tenant, event_number(&ev[i]));
 		else if (ev[i].kind == EV_TENANT)

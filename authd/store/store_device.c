@@ -205,7 +205,7 @@ store_device_void_epoch(struct store *st, const char *device_id,
 	enum err e;
 
 	arg_text(&a, device_id);
-	e = pg_one(st, &s, &a, row_one_int, &v);
+	e = pg_number(st, &s, &a, &v);
 	if (e == ERR_OK)
 		*epoch = (uint32_t)v;
 	return e;
@@ -217,14 +217,9 @@ store_device_station(struct store *st, uint64_t dn, uint64_t *station)
 	static const struct stmt s = {"device_station",
 	    "SELECT station FROM device WHERE number = $1"};
 	struct pg_args a = {0};
-	uint64_t v = 0;
-	enum err e;
 
 	arg_int(&a, (int64_t)dn);
-	e = pg_one(st, &s, &a, row_one_int, &v);
-	if (e == ERR_OK)
-		*station = v;
-	return e;
+	return pg_number(st, &s, &a, station);
 }
 
 enum err

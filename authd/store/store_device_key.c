@@ -98,11 +98,10 @@ store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
 	static const struct stmt s = {"device_key_prune",
 	    "SELECT prune_dead_keys($1, $2)"};
 	struct pg_args a = {0};
-	uint64_t n = 0;
 
 	arg_int(&a, (int64_t)dn);
 	arg_int(&a, below);
-	return pg_one(st, &s, &a, row_one_int, &n);
+	return pg_one(st, &s, &a, NULL, NULL);
 }
 
 static void

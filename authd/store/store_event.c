@@ -72,14 +72,9 @@ store_event_last(struct store *st, uint64_t upto, uint64_t *pos)
 	static const struct stmt s = {"event_last",
 	    "SELECT coalesce(max(pos), 0) FROM event WHERE pos <= $1"};
 	struct pg_args a = {0};
-	uint64_t v = 0;
-	enum err e;
 
 	arg_int(&a, (int64_t)upto);
-	e = pg_one(st, &s, &a, row_one_int, &v);
-	if (e == ERR_OK)
-		*pos = v;
-	return e;
+	return pg_number(st, &s, &a, pos);
 }
 
 /* 2 block, 3 lift; 5 caller, 6 signing-key: as in event.h. */

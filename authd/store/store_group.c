@@ -95,7 +95,7 @@ store_group_insert(struct store *st, struct group *g)
 	arg_int(&a, g->kind);
 	arg_text(&a, g->name);
 	arg_bool(&a, g->blocked);
-	e = pg_one(st, &s, &a, row_one_int, &v);
+	e = pg_number(st, &s, &a, &v);
 	if (e == ERR_OK)
 		g->number = (uint32_t)v;
 	return e;
@@ -176,14 +176,9 @@ store_group_count(struct store *st, uint32_t number, uint64_t *devices)
 	    "JOIN device d ON d.tenant = m.tenant AND d.number = m.device "
 	    "WHERE m.device_group = $1 AND d.state IN (2, 3)"};
 	struct pg_args a = {0};
-	uint64_t v = 0;
-	enum err e;
 
 	arg_int(&a, number);
-	e = pg_one(st, &s, &a, row_one_int, &v);
-	if (e == ERR_OK)
-		*devices = v;
-	return e;
+	return pg_number(st, &s, &a, devices);
 }
 
 static void
@@ -210,8 +205,6 @@ store_model_insert(struct store *st, struct model_row *m)
 	    "master) SELECT current_tenant(), $1, c.n, $2, $3, $4 FROM c "
 	    "RETURNING number"};
 	struct pg_args a = {0};
-	uint64_t v = 0;
-	enum err e;
 
 	if (m->master_len > SEALED_MAX)
 		return pg_fail(st, ERR_INTERNAL);
@@ -219,10 +212,7 @@ store_model_insert(struct store *st, struct model_row *m)
 	arg_int(&a, m->group);
 	arg_int_or_null(&a, (int64_t)m->data_key, m->data_key == 0);
 	arg_bytes(&a, m->data_key == 0 ? NULL : m->master, m->master_len);
-	e = pg_one(st, &s, &a, row_one_int, &v);
-	if (e == ERR_OK)
-		m->number = v;
-	return e;
+	return pg_number(st, &s, &a, &m->number);
 }
 
 enum err

@@ -70,7 +70,7 @@ store_held_add(struct store *st, const struct event *rows, size_t n,
 	arg_ints(&a, c->at, n);
 	arg_int(&a, (int64_t)keys->keys);
 	arg_int(&a, (int64_t)keys->now);
-	e = pg_one(st, &add_stmt, &a, row_one_int, &v);
+	e = pg_number(st, &add_stmt, &a, &v);
 	free(c);
 	if (e == ERR_OK)
 		*conflict = v;
@@ -257,8 +257,6 @@ store_held_clear(struct store *st)
 	    "WITH e AS (DELETE FROM held_event RETURNING 1), "
 	    "b AS (DELETE FROM held_by RETURNING 1) "
 	    "SELECT (SELECT count(*) FROM e) + (SELECT count(*) FROM b)"};
-	struct pg_args a = {0};
-	uint64_t n;
 
-	return pg_one(st, &s, &a, row_one_int, &n);
+	return pg_one(st, &s, NULL, NULL, NULL);
 }

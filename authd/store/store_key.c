@@ -74,17 +74,12 @@ store_data_key_use(struct store *st, uint64_t number, uint64_t n,
 	    "UPDATE data_key SET uses = uses + $2 WHERE number = $1 "
 	    "RETURNING uses"};
 	struct pg_args a = {0};
-	uint64_t v = 0;
-	enum err e;
 
 	if (n > NUMBER_MAX)
 		return pg_fail(st, ERR_INTERNAL);
 	arg_int(&a, (int64_t)number);
 	arg_int(&a, (int64_t)n);
-	e = pg_one(st, &s, &a, row_one_int, &v);
-	if (e == ERR_OK)
-		*uses = v;
-	return e;
+	return pg_number(st, &s, &a, uses);
 }
 
 static void
@@ -112,13 +107,8 @@ store_secret_key_next(struct store *st, uint64_t *number)
 {
 	static const struct stmt s = {"secret_key_next",
 	    "SELECT coalesce(max(number), 0) + 1 FROM secret_key"};
-	uint64_t v = 0;
-	enum err e;
 
-	e = pg_one(st, &s, NULL, row_one_int, &v);
-	if (e == ERR_OK)
-		*number = v;
-	return e;
+	return pg_number(st, &s, NULL, number);
 }
 
 enum err

@@ -449,7 +449,7 @@ store_mark_expire(struct store *st, uint32_t tenant, int64_t before,
 		return e;
 	arg_int(&a, before);
 	arg_int(&a, limit);
-	e = pg_one(st, &s, &a, row_one_int, &v);
+	e = pg_number(st, &s, &a, &v);
 	if (e == ERR_OK)
 		e = store_commit(st);
 	if (e != ERR_OK) {

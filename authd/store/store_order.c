@@ -189,7 +189,7 @@ store_order_take(struct store *st, const char *name, uint32_t *place)
 	enum err e;
 
 	arg_text(&a, name);
-	e = pg_one(st, &s, &a, row_one_int, &v);
+	e = pg_number(st, &s, &a, &v);
 	if (e == ERR_NOT_FOUND)
 		return why_not(st, name);
 	if (e != ERR_OK)

@@ -146,11 +146,10 @@ store_instances_forget(struct store *st, uint64_t caller, uint32_t age)
 	    "AND heard_us < " NOW_US " - $2 * 1000000 RETURNING 1) "
 	    "SELECT count(*) FROM gone"};
 	struct pg_args a = {0};
-	uint64_t n;
 
 	arg_int(&a, (int64_t)caller);
 	arg_int(&a, age);
-	return pg_one(st, &s, &a, row_one_int, &n);
+	return pg_one(st, &s, &a, NULL, NULL);
 }
 
 #define EVENT "pos, kind, effect, id, ep_max, exp, at, at_us, " NOW_US

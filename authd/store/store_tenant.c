@@ -163,13 +163,8 @@ store_keys_version(struct store *st, uint64_t *version)
 {
 	static const struct stmt s = {"keys_version",
 	    "SELECT keys_version FROM counter"};
-	uint64_t v = 0;
-	enum err e;
 
-	e = pg_one(st, &s, NULL, row_one_int, &v);
-	if (e == ERR_OK)
-		*version = v;
-	return e;
+	return pg_number(st, &s, NULL, version);
 }
 
 enum err
@@ -213,7 +208,7 @@ store_tenant_blocked(struct store *st, int *blocked)
 	uint64_t v = 0;
 	enum err e;
 
-	e = pg_one(st, &s, NULL, row_one_int, &v);
+	e = pg_number(st, &s, NULL, &v);
 	if (e == ERR_OK)
 		*blocked = v != 0;
 	return e;
@@ -224,13 +219,8 @@ store_tenant_count(struct store *st, uint64_t *devices)
 {
 	static const struct stmt s = {"tenant_count",
 	    "SELECT count(*) FROM device WHERE state IN (2, 3)"};
-	uint64_t v = 0;
-	enum err e;
 
-	e = pg_one(st, &s, NULL, row_one_int, &v);
-	if (e == ERR_OK)
-		*devices = v;
-	return e;
+	return pg_number(st, &s, NULL, devices);
 }
 
 enum err

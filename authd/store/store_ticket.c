@@ -191,6 +191,6 @@ store_device_key_destroy(struct store *st, uint64_t dn)
 	enum err e;
 
 	arg_int(&a, (int64_t)dn);
-	e = pg_one(st, &s, &a, row_one_int, &n);
+	e = pg_number(st, &s, &a, &n);
 	return e == ERR_OK && n == 0 ? pg_fail(st, ERR_WRONG_STATE) : e;
 }

@@ -179,13 +179,26 @@ pg_list(struct store *st, const struct stmt *s, struct pg_args *a,
 	return ERR_OK;
 }
 
-void
-row_one_int(struct store *st, struct pg_row *r, void *out)
+static void
+row_number(struct store *st, struct pg_row *r, void *out)
 {
 	uint64_t *v = out;
 
 	(void)st;
 	*v = row_u64(r);
+}
+
+enum err
+pg_number(struct store *st, const struct stmt *s, struct pg_args *a,
+    uint64_t *out)
+{
+	uint64_t v = 0;
+	enum err e;
+
+	e = pg_one(st, s, a, row_number, &v);
+	if (e == ERR_OK)
+		*out = v;
+	return e;
 }
 
 /* Sends s and leaves its answer to be read before the next round. */
