@@ -11,13 +11,6 @@ struct listing {
 	struct manifest_page page;
 };
 
-static int
-proven(const struct device *dev)
-{
-	return dev->state == DEV_ACTIVE || dev->state == DEV_SUSPENDED ||
-	    dev->state == DEV_REVOKED;
-}
-
 /* What has no proof yet, or was made void, is not the customer's. */
 static void
 keep_proven(struct manifest_page *p, size_t n)
@@ -26,7 +19,7 @@ keep_proven(struct manifest_page *p, size_t n)
 
 	p->n = 0;
 	for (i = 0; i < n; i++)
-		if (proven(&p->units[i]))
+		if (device_had_proof(&p->units[i]))
 			p->units[p->n++] = p->units[i];
 }
 

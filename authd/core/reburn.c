@@ -16,13 +16,6 @@ struct approving {
 	uint32_t superseded;
 };
 
-static int
-had_proof(const struct device *dev)
-{
-	return dev->state == DEV_ACTIVE || dev->state == DEV_SUSPENDED ||
-	    dev->state == DEV_REVOKED;
-}
-
 enum err
 key_was_released(struct txn *tx, const struct device *dev)
 {
@@ -38,7 +31,7 @@ reburn_approved(struct txn *tx, const struct device *dev,
 {
 	enum err e;
 
-	if (dev->pending == 0 || !had_proof(dev))
+	if (dev->pending == 0 || !device_had_proof(dev))
 		return ERR_NOT_FOUND;
 	e = store_device_key_get(tx->st, dev->dn, dev->pending, row);
 	return e == ERR_OK && row->has_asked ? ERR_NOT_FOUND : e;
@@ -76,7 +69,7 @@ may_approve(struct txn *tx, const struct device *dev)
 		    reburn_name(o.reburn));
 		return ERR_WRONG_STATE;
 	}
-	if (!had_proof(dev)) {
+	if (!device_had_proof(dev)) {
 		detail_set(d, "device %s is %s", dev->device_id,
 		    device_state_name(dev->state));
 		return ERR_WRONG_STATE;

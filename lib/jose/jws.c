@@ -147,3 +147,16 @@ jws_open(const struct jws_keys *keys, const char *typ, const char *text,
 		e = check_signature(keys, &p, &h, d);
 	return e == ERR_OK ? parse_claims(&p, claims, d) : e;
 }
+
+enum err
+jws_done(struct jin *in, const char *want, const char *who)
+{
+	enum err e = jin_done(in);
+
+	if (e == ERR_NOMEM)
+		return e;
+	if (e != ERR_OK)
+		return ERR_TOKEN;
+	return want == NULL || strcmp(who, want) == 0 ? ERR_OK :
+	    ERR_TOKEN_ISSUER;
+}

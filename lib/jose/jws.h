@@ -5,6 +5,7 @@
 #include "lib/base/buf.h"
 #include "lib/crypt/signer.h"
 #include "lib/jose/token.h"
+#include "lib/wire/wire.h"
 
 /*
  * The frame of the feed's signed messages: compact JWS, ES256, one typ each.
@@ -27,6 +28,12 @@ struct jws_keys {
  */
 enum err jws_open(const struct jws_keys *keys, const char *typ,
     const char *text, size_t len, json_t **claims, struct detail *d)
+    MUST_CHECK;
+/*
+ * The end of reading them: form first (ERR_TOKEN), then whether who, their
+ * iss, is want (ERR_TOKEN_ISSUER; want NULL: whoever it is).
+ */
+enum err jws_done(struct jin *in, const char *want, const char *who)
     MUST_CHECK;
 
 #endif

@@ -88,11 +88,7 @@ keyset_verify(const struct verifier *root, const char *iss,
 	k.iat = (int64_t)iat;
 	if (in.err == ERR_OK && k.version == 0)
 		jin_fail(&in, ERR_JSON, "version: from 1");
-	e = jin_done(&in);
-	if (e != ERR_OK && e != ERR_NOMEM)
-		e = ERR_TOKEN;
-	if (e == ERR_OK && iss != NULL && strcmp(who, iss) != 0)
-		e = ERR_TOKEN_ISSUER;
+	e = jws_done(&in, iss, who);
 	json_decref(o);
 	if (e == ERR_OK)
 		*out = k;

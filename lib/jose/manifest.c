@@ -10,16 +10,12 @@
 #define TYP "fealty-manifest+jwt"
 #define KEYS "keys "
 #define PAGE "page "
-/* What becomes SET_MAX octets in base64url, with header and signature. */
-#define JSON_MAX ((size_t)SET_MAX / 4 * 3 - 512)
 
 /* Only who has shown the key is in a manifest. */
 static int
 unit_ok(const struct device *u)
 {
-	return (u->state == DEV_ACTIVE || u->state == DEV_SUSPENDED ||
-	    u->state == DEV_REVOKED) && u->proof != PROOF_NONE &&
-	    u->epoch > 0;
+	return device_had_proof(u) && u->proof != PROOF_NONE && u->epoch > 0;
 }
 
 static int
@@ -72,7 +68,7 @@ enum err
 manifest_sign(const struct signer *s, const char *iss,
     const struct manifest_page *p, struct buf *out)
 {
-	struct buf b = {.max = JSON_MAX};
+	struct buf b = {.max = SET_JSON_MAX};
 	enum err e;
 
 	if (!page_ok(p))
@@ -168,12 +164,8 @@ manifest_verify(const struct jwks *keys, const char *iss, const char *text,
 	jin_value(&in, o, d);
 	jin_str(&in, "iss", who, sizeof(who));
 	read_page(&in, &p);
-	e = jin_done(&in);
+	e = jws_done(&in, iss, who);
 	json_decref(o);
-	if (e != ERR_OK && e != ERR_NOMEM)
-		e = ERR_TOKEN;
-	if (e == ERR_OK && iss != NULL && strcmp(who, iss) != 0)
-		e = ERR_TOKEN_ISSUER;
 	if (e == ERR_OK)
 		*out = p;
 	else

@@ -13,8 +13,6 @@
 #define TYP_HEARTBEAT "fealty-heartbeat+jwt"
 #define TYP_SNAPSHOT "fealty-snapshot+jwt"
 #define URN "urn:fealty:event:revocations"
-/* What becomes SET_MAX octets in base64url, with header and signature. */
-#define JSON_MAX ((size_t)SET_MAX / 4 * 3 - 512)
 #define PARTS_MAX UINT32_MAX
 
 /* ---- writing ---- */
@@ -79,7 +77,7 @@ enum err
 set_sign(const struct signer *feed, const char *iss, int64_t now,
     const struct set_run *run, struct buf *out)
 {
-	struct buf b = {.max = JSON_MAX};
+	struct buf b = {.max = SET_JSON_MAX};
 	enum err e;
 
 	if (!run_ok(run) || !plain(iss) || now < 0)
@@ -142,7 +140,7 @@ enum err
 snapshot_sign(const struct signer *feed, const char *iss, int64_t now,
     const struct snapshot_part *p, struct buf *out)
 {
-	struct buf b = {.max = JSON_MAX};
+	struct buf b = {.max = SET_JSON_MAX};
 	enum err e;
 
 	if (!part_ok(p) || !plain(iss) || now < 0)
@@ -170,19 +168,6 @@ open_claims(const struct jwks *feed, const char *typ, const char *text,
 	const struct jws_keys keys = {.set = feed};
 
 	return jws_open(&keys, typ, text, len, o, d);
-}
-
-/* The end of every reading: form first, then whose it is. */
-static enum err
-judge(struct jin *in, const char *want, const char *iss)
-{
-	enum err e = jin_done(in);
-
-	if (e == ERR_NOMEM)
-		return e;
-	if (e != ERR_OK)
-		return ERR_TOKEN;
-	return strcmp(iss, want) == 0 ? ERR_OK : ERR_TOKEN_ISSUER;
 }
 
 static void
@@ -261,7 +246,7 @@ set_verify(const struct jwks *feed, const char *iss, const char *text,
 		jin_fail(&in, ERR_JSON, "run: not consecutive");
 	if (in.err == ERR_OK && !jti_ok(&r, jti))
 		jin_fail(&in, ERR_JSON, "jti: not the last position");
-	e = judge(&in, iss, who);
+	e = jws_done(&in, iss, who);
 	json_decref(o);
 	if (e == ERR_OK)
 		*out = r;
@@ -301,7 +286,7 @@ heartbeat_verify(const struct jwks *feed, const char *iss, const char *text,
 	h.time_ms = (int64_t)t;
 	if (in.err == ERR_OK && !beat_ok(&h))
 		jin_fail(&in, ERR_JSON, "floor: above the head");
-	e = judge(&in, iss, who);
+	e = jws_done(&in, iss, who);
 	json_decref(o);
 	if (e == ERR_OK)
 		*out = h;
@@ -331,7 +316,7 @@ snapshot_verify(const struct jwks *feed, const char *iss, const char *text,
 	read_run(&in, &p.events, &p.n);
 	if (in.err == ERR_OK && !part_ok(&p))
 		jin_fail(&in, ERR_JSON, "part, floor or run: out of order");
-	e = judge(&in, iss, who);
+	e = jws_done(&in, iss, who);
 	json_decref(o);
 	if (e == ERR_OK)
 		*out = p;

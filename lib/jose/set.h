@@ -15,6 +15,8 @@
  */
 #define SET_EVENTS_MAX 500
 #define SET_MAX (256 * 1024) /* octets of one message */
+/* What becomes that in base64url, with header and signature. */
+#define SET_JSON_MAX ((size_t)SET_MAX / 4 * 3 - 512)
 
 struct set_run {
 	uint64_t after; /* position of the event before the first */

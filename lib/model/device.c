@@ -85,6 +85,13 @@ proof_suffices(enum proof p, enum proof least)
 }
 
 int
+device_had_proof(const struct device *d)
+{
+	return d->state == DEV_ACTIVE || d->state == DEV_SUSPENDED ||
+	    d->state == DEV_REVOKED;
+}
+
+int
 device_epoch_valid(const struct device *d, uint32_t epoch)
 {
 	return epoch != 0 && (epoch == d->epoch || epoch == d->pending);

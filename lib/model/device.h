@@ -62,6 +62,8 @@ struct device {
 	int64_t changed_at;
 };
 
+/* 1: the authority has seen a proof of it, and it is not erased. */
+int device_had_proof(const struct device *d);
 /* 1: the epoch is in use, or given and not used yet. */
 int device_epoch_valid(const struct device *d, uint32_t epoch);
 

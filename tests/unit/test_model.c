@@ -166,6 +166,20 @@ only_an_active_device_may_authenticate(void **state)
 }
 
 static void
+only_what_has_been_active_and_is_there_had_a_proof(void **state)
+{
+	static const int had[] = {[DEV_ACTIVE] = 1, [DEV_SUSPENDED] = 1,
+	    [DEV_REVOKED] = 1, [DEV_VOID] = 0};
+	struct device d = {.dn = 1};
+	int i;
+
+	for (i = DEV_RESERVED; i <= DEV_VOID; i++) {
+		d.state = (enum device_state)i;
+		assert_int_equal(device_had_proof(&d), had[i]);
+	}
+}
+
+static void
 event_number_reads_numbers_of_numbered_kinds_only(void **state)
 {
 	struct event e = {.kind = EV_DEVICE, .id = "42"};
@@ -382,6 +396,7 @@ main(void)
 	    cmocka_unit_test(malformed_scopes_are_refused),
 	    cmocka_unit_test(every_word_goes_both_ways),
 	    cmocka_unit_test(only_an_active_device_may_authenticate),
+	    cmocka_unit_test(only_what_has_been_active_and_is_there_had_a_proof),
 	    cmocka_unit_test(event_number_reads_numbers_of_numbered_kinds_only),
 	    cmocka_unit_test(caller_has_only_its_audiences),
 	    cmocka_unit_test(what_could_be_a_credential_is_known),
