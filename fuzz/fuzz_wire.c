@@ -31,8 +31,6 @@ BOTH_WAYS(release_request, wire_release_request_decode,
     wire_release_request_encode)
 BOTH_WAYS(release, wire_release_decode, wire_release_encode)
 BOTH_WAYS(confirm, wire_confirm_decode, wire_confirm_encode)
-BOTH_WAYS(revocation_request, wire_revocation_request_decode,
-    wire_revocation_request_encode)
 BOTH_WAYS(psk_request, wire_psk_request_decode, wire_psk_request_encode)
 BOTH_WAYS(psk_answer, wire_psk_answer_decode, wire_psk_answer_encode)
 BOTH_WAYS(identity_keys, wire_identity_keys_decode,
@@ -134,6 +132,16 @@ order_request(const char *s, size_t len)
 }
 
 static void
+revocation_request(const char *s, size_t len)
+{
+	static struct revocation_request r;
+
+	if (wire_revocation_request_decode(s, len, &r, NULL) == ERR_OK)
+		PROMISE(r.id[0] != '\0' && r.expect <= NUMBER_MAX &&
+		    strlen(r.reason) < sizeof(r.reason));
+}
+
+static void
 requests(const char *s, size_t len)
 {
 	static struct caller c;
@@ -165,7 +173,7 @@ fuzz_wire(const uint8_t *p, size_t len)
 {
 	static void (*const all[])(const char *, size_t) = {
 	    both_release_request, both_release, both_confirm,
-	    both_revocation_request, both_psk_request, both_psk_answer,
+	    revocation_request, both_psk_request, both_psk_answer,
 	    both_identity_keys, both_order, both_device, feed, key, serial,
 	    names, order_request, requests, problem};
 

@@ -6,6 +6,7 @@
 #include "gateway/gw_int.h"
 #include "lib/base/b64url.h"
 #include "lib/crypt/digest.h"
+#include "lib/wire/receipt.h"
 
 /*
  * Receipts, on a thread of their own: the follower never waits for one. Only
@@ -17,7 +18,7 @@
 #define STILL_HERE_MS 20000 /* an instance not heard of is forgotten in 60 s */
 #define REFUSED_MS 30000
 
-struct receipt {
+struct due {
 	uint64_t pos;
 	uint64_t closed;
 	int64_t took_us;
@@ -29,7 +30,7 @@ struct receipts {
 	bool started;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	struct receipt due;
+	struct due due;
 	uint64_t sent; /* position of the last one that arrived */
 	bool sessions, stopping;
 	name_t instance;
@@ -50,7 +51,7 @@ wait_until(struct receipts *r, int64_t until_ms)
 /* Waits for something to say; false: stop. */
 static bool
 take(struct receipts *r, int64_t not_before, int64_t latest,
-    struct receipt *out, bool *sessions)
+    struct due *out, bool *sessions)
 {
 	int64_t now;
 	bool more;
@@ -74,7 +75,7 @@ take(struct receipts *r, int64_t not_before, int64_t latest,
 }
 
 static void
-merge(struct receipt *into, const struct receipt *from)
+merge(struct due *into, const struct due *from)
 {
 	if (from->pos > into->pos)
 		into->pos = from->pos;
@@ -84,17 +85,16 @@ merge(struct receipt *into, const struct receipt *from)
 }
 
 static enum err
-post(struct receipts *r, const struct receipt *what, bool sessions)
+post(struct receipts *r, const struct due *what, bool sessions)
 {
 	struct buf body = {.max = 512}, answer = {.max = 1024};
+	struct receipt told = {.position = what->pos, .sessions = sessions,
+	    .closed = what->closed, .took_us = (uint64_t)what->took_us};
 	struct problem why = {.err = ERR_OK};
 	enum err e;
 
-	e = buf_fmt(&body, "{\"instance\":\"%s\",\"position\":%llu,"
-	    "\"enforced\":\"%s\",\"closed\":%llu,\"took_us\":%lld}",
-	    r->instance, (unsigned long long)what->pos,
-	    sessions ? "sessions" : "requests",
-	    (unsigned long long)what->closed, (long long)what->took_us);
+	memcpy(told.instance, r->instance, sizeof(told.instance));
+	e = wire_receipt_encode(&told, &body);
 	if (e == ERR_OK)
 		e = link_call(&r->link, "POST", "/v1/receipts", &body,
 		    &answer, &why);
@@ -120,7 +120,7 @@ run(void *arg)
 {
 	int64_t not_before = 0, latest = 0;
 	struct receipts *r = arg;
-	struct receipt what;
+	struct due what;
 	unsigned failures = 0;
 	bool sessions;
 	enum err e;
@@ -224,7 +224,7 @@ void
 receipts_note(struct receipts *r, uint64_t pos, uint32_t closed,
     int64_t took_us)
 {
-	const struct receipt more = {pos, closed, took_us};
+	const struct due more = {pos, closed, took_us};
 
 	pthread_mutex_lock(&r->lock);
 	merge(&r->due, &more);

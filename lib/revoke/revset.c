@@ -213,19 +213,6 @@ revset_ahead(struct revset *s)
 }
 
 int
-revset_device_blocked(const struct revset *s, uint64_t dn)
-{
-	const uint64_t *val;
-	int blocked;
-
-	read_lock(s);
-	val = numtab_find(&s->devices, dn);
-	blocked = val != NULL && (*val & VAL_BLOCK) != 0;
-	read_unlock(s);
-	return blocked;
-}
-
-int
 revset_caller_dead(const struct revset *s, uint64_t caller)
 {
 	const uint64_t *val;

@@ -57,8 +57,7 @@ enum err revset_check(const struct revset *s, const struct claim *c,
     uint64_t *by) MUST_CHECK;
 /* A claim of that device will be checked soon: read ahead. No effect. */
 void revset_expect(const struct revset *s, uint64_t dn);
-/* 1 if the device is blocked now or caller number is dead. */
-int revset_device_blocked(const struct revset *s, uint64_t dn);
+/* 1 if caller number is dead. */
 int revset_caller_dead(const struct revset *s, uint64_t caller);
 /*
  * Drop token entries that expired 300 s before now (seconds), above every

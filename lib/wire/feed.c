@@ -93,37 +93,6 @@ wire_revocation_request_decode(const char *s, size_t len,
 	return e;
 }
 
-/* Sets a member that may be absent; 0 without memory. */
-static int
-set_if(int there, json_t *o, const char *name, json_t *v)
-{
-	if (!there) {
-		json_decref(v);
-		return 1;
-	}
-	return json_object_set_new(o, name, v) == 0;
-}
-
-enum err
-wire_revocation_request_encode(const struct revocation_request *r,
-    struct buf *out)
-{
-	json_t *o = json_pack("{ss ss ss}", "kind", event_kind_name(r->kind),
-	    "id", r->id, "effect", event_effect_name(r->effect));
-
-	if (o == NULL ||
-	    !set_if(r->exp != 0, o, "exp", json_integer(r->exp)) ||
-	    !set_if(r->has_expect, o, "expect",
-	    json_integer((json_int_t)r->expect)) ||
-	    !set_if(r->dry_run, o, "dry_run", json_true()) ||
-	    !set_if(r->reason[0] != '\0', o, "reason",
-	    json_string(r->reason))) {
-		json_decref(o);
-		return ERR_NOMEM;
-	}
-	return jout(o, out);
-}
-
 json_t *
 wire_event_json(const struct event *e)
 {
@@ -171,6 +140,17 @@ wire_event_decode_json(json_t *o, struct event *out, struct detail *d)
 	if (e == ERR_OK)
 		*out = v;
 	return e;
+}
+
+/* Sets a member that may be absent; 0 without memory. */
+static int
+set_if(int there, json_t *o, const char *name, json_t *v)
+{
+	if (!there) {
+		json_decref(v);
+		return 1;
+	}
+	return json_object_set_new(o, name, v) == 0;
 }
 
 enum err

@@ -8,8 +8,6 @@
 
 enum err wire_revocation_request_decode(const char *s, size_t len,
     struct revocation_request *out, struct detail *d) MUST_CHECK;
-enum err wire_revocation_request_encode(const struct revocation_request *r,
-    struct buf *out) MUST_CHECK;
 
 json_t *wire_event_json(const struct event *e);
 enum err wire_event_decode_json(json_t *o, struct event *out,

@@ -136,12 +136,6 @@ order_request_json(const struct order *o)
 	    "derived", o->derived);
 }
 
-enum err
-wire_order_request_encode(const struct order *o, struct buf *out)
-{
-	return jout(order_request_json(o), out);
-}
-
 json_t *
 wire_order_json(const struct order *o)
 {

@@ -12,8 +12,6 @@
 /* A request (server-made members refused) and a whole order. */
 enum err wire_order_request_decode(const char *s, size_t len,
     struct order *out, struct detail *d) MUST_CHECK;
-enum err wire_order_request_encode(const struct order *o, struct buf *out)
-    MUST_CHECK;
 enum err wire_order_decode(const char *s, size_t len, struct order *out,
     struct detail *d) MUST_CHECK;
 json_t *wire_order_json(const struct order *o);
