@@ -172,6 +172,7 @@ enum err pg_list(struct store *st, const struct stmt *s, struct pg_args *a,
     const struct pg_list *l, size_t *n) MUST_CHECK;
 /* The transaction can only be rolled back from here; gives e. */
 enum err pg_fail(struct store *st, enum err e) MUST_CHECK;
+row_fn row_one_int; /* out is uint64_t */
 /* The first row's number; a NULL: none is bound. */
 enum err pg_number(struct store *st, const struct stmt *s, struct pg_args *a,
     uint64_t *out) MUST_CHECK;

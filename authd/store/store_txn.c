@@ -179,8 +179,8 @@ pg_list(struct store *st, const struct stmt *s, struct pg_args *a,
 	return ERR_OK;
 }
 
-static void
-row_number(struct store *st, struct pg_row *r, void *out)
+void
+row_one_int(struct store *st, struct pg_row *r, void *out)
 {
 	uint64_t *v = out;
 
@@ -195,7 +195,7 @@ pg_number(struct store *st, const struct stmt *s, struct pg_args *a,
 	uint64_t v = 0;
 	enum err e;
 
-	e = pg_one(st, s, a, row_number, &v);
+	e = pg_one(st, s, a, row_one_int, &v);
 	if (e == ERR_OK)
 		*out = v;
 	return e;

@@ -32,7 +32,7 @@ store_serial_released(struct store *st, const char *order, const char *serial,
 
 	arg_text(&a, order);
 	arg_text(&a, serial);
-	e = pg_one(st, &s, &a, row_one_int, &n);
+	e = pg_number(st, &s, &a, &n);
 	if (e == ERR_OK)
 		*released = n > 0;
 	return e;
