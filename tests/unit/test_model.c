@@ -166,7 +166,7 @@ only_an_active_device_may_authenticate(void **state)
 }
 
 static void
-only_what_has_been_active_and_is_there_had_a_proof(void **state)
+only_what_was_active_had_a_proof(void **state)
 {
 	static const int had[] = {[DEV_ACTIVE] = 1, [DEV_SUSPENDED] = 1,
 	    [DEV_REVOKED] = 1, [DEV_VOID] = 0};
@@ -396,7 +396,7 @@ main(void)
 	    cmocka_unit_test(malformed_scopes_are_refused),
 	    cmocka_unit_test(every_word_goes_both_ways),
 	    cmocka_unit_test(only_an_active_device_may_authenticate),
-	    cmocka_unit_test(only_what_has_been_active_and_is_there_had_a_proof),
+	    cmocka_unit_test(only_what_was_active_had_a_proof),
 	    cmocka_unit_test(event_number_reads_numbers_of_numbered_kinds_only),
 	    cmocka_unit_test(caller_has_only_its_audiences),
 	    cmocka_unit_test(what_could_be_a_credential_is_known),
