@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,6 +54,19 @@ print_json(const struct record *r)
 	return e;
 }
 
+/* Why a file that is there is not read: what it is, or who may. */
+static void
+say_unfit(const char *path, struct detail *d)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		detail_set(d, "it is no file");
+	else
+		detail_set(d, "others may read it, so no key belongs there: "
+			   "if it is a record, chmod 600");
+}
+
 static enum err
 read_record(const char *path, struct record *r, struct detail *d)
 {
@@ -66,13 +81,16 @@ read_record(const char *path, struct record *r, struct detail *d)
 			e = record_decode(record.p, record.len, r, d);
 		break;
 	case ERR_CONFIG:
-		detail_set(d, "others may read it (chmod 600), or no file");
+		say_unfit(path, d);
 		break;
 	case ERR_NOT_FOUND:
 		detail_set(d, "no such file");
 		break;
+	case ERR_TOO_LARGE:
+		detail_set(d, "it is larger than any identity record");
+		break;
 	default:
-		detail_set(d, "cannot be read as an identity record");
+		detail_set(d, "it cannot be read: %s", strerror(errno));
 		break;
 	}
 	secret_free(&octets);

@@ -23,8 +23,10 @@ static const struct {
 	const char *text;
 } others[] = {
     {ERR_SERIAL_USED, "; if the unit works, it is done; if what was burned "
-		      "is lost, have that device revoked (authctl revoke) "
-		      "and give the unit another serial number"},
+		      "is lost, have it approved to be burned again, where "
+		      "the order's policy has it (authctl device approve), "
+		      "or have that device revoked (authctl revoke) and "
+		      "give the unit another serial number"},
     {ERR_ORDER_CLOSED, "; burn it for an order that is open (--order)"},
     {ERR_ORDER_EXPIRED, "; have another order opened (authctl order create) "
 			"and burn it for that (--order)"},
@@ -42,6 +44,9 @@ advice(const char *step, enum err e)
 {
 	size_t i;
 
+	if (strcmp(step, "verify") == 0 && e == ERR_PROOF)
+		return "; this is not what was burned: is it that unit? "
+		       "what is lost is approved or revoked (authctl)";
 	if (burn_at_target(step))
 		return "; check the target and run the same command again";
 	if (err_retryable(e))
@@ -95,11 +100,16 @@ void
 tell_options(const char *serial, const char *what, enum err e,
 	     const struct detail *d)
 {
+	const char *todo = advice(what, e);
+
+	/* As it stands the command would be wrong again. */
+	if (strcmp(what, "target") == 0 && e != ERR_IO && e != ERR_NOMEM)
+		todo = "; correct --target or what it names";
 	(void)fprintf(stderr, "provision-tool: %s%s%s%s: %s (%s)%s\n",
 		      serial == NULL ? "" : "unit ",
 		      serial == NULL ? "" : serial, serial == NULL ? "" : ": ",
 		      what, d->text[0] == '\0' ? err_text(e) : d->text,
-		      err_code(e), advice(what, e));
+		      err_code(e), todo);
 }
 
 int
@@ -157,18 +167,18 @@ done_json(json_t *o, const struct told *t)
 	o = put(o, "number", json_integer((json_int_t)dev->dn));
 	o = put(o, "order", json_string(dev->order));
 	o = put(o, "epoch", json_integer(dev->epoch));
-	if (!t->before) {
-		o = put(o, "state",
-			json_string(device_state_name(dev->state)));
-		o = put(o, "proof", json_string(proof_name(dev->proof)));
-		if (dev->unproven)
-			o = put(o, "unproven", json_true());
-	}
+	if (t->before)
+		return put(o, "before", json_true());
+	o = put(o, "state",
+		json_string(device_state_name(dev->state)));
+	o = put(o, "proof", json_string(proof_name(dev->proof)));
+	if (dev->unproven)
+		o = put(o, "unproven", json_true());
 	if (t->scrapped)
 		return o;
 	if (t->verified != NULL)
 		return put(o, "verified", json_string(t->verified));
-	return put(o, "resumed", json_boolean(t->resumed || t->before));
+	return put(o, "resumed", json_boolean(t->resumed));
 }
 
 /* What a target's tool printed need not be UTF-8. */
@@ -206,7 +216,7 @@ tell_json(const struct told *t)
 	if (t->slot > 0)
 		o = put(o, "slot", json_integer(t->slot));
 	o = t->e == ERR_OK ? done_json(o, t) : failed_json(o, t);
-	if (t->slot > 0)
+	if (t->slot > 0 && !t->before)
 		o = put(o, "ms", json_integer((json_int_t)t->ms));
 	if (jout(o, &line) == ERR_OK && buf_str(&line, "\n") == ERR_OK)
 		bad = fwrite(line.p, 1, line.len, stdout) != line.len ||

@@ -88,7 +88,8 @@ core_void(struct core_call *call, const char *device_id, const char *reason,
     struct device *out)
 {
 	struct voiding v = {.device_id = device_id,
-	    .reason = reason == NULL ? "" : reason};
+	    .reason = reason == NULL ? "" :
+	    may_be_credential(reason) ? "-" : reason};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
 	    .action = "device.void", .object_kind = "device", .arg = &v};
 	enum err e;

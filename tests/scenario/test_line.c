@@ -206,7 +206,9 @@ same_list_again_goes_on_from_the_journal_and_asks_nobody(void **state)
 	world_sql(&w, "SELECT count(*) FROM fealty.audit");
 	assert_string_equal(w.r.out, before);
 	assert_true(said("200 done (200 before), 0 refused"));
-	assert_int_equal(lines_with("\"resumed\":true"), UNITS);
+	assert_int_equal(lines_with("\"before\":true"), UNITS);
+	assert_int_equal(lines_with("\"resumed\""), 0);
+	assert_int_equal(lines_with("\"ms\""), 0);
 	assert_int_equal(run_line(dir_target, "4", "--again"), 0);
 	assert_int_equal(lines_with("\"state\":\"active\""), UNITS);
 	assert_counts("200", "200");

@@ -5,6 +5,7 @@
 #include "tests/scenario/world.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LIMIT 60
 #define MORE_MAX 8
@@ -145,6 +146,39 @@ an_order_that_never_burns_again_holds_to_it(void **state)
 	assert_non_null(strstr(w.r.err, "(order_full)"));
 }
 
+static int
+show(const char *path)
+{
+	const char *argv[] = {"build:provision-tool/provision-tool", "show",
+	    path, NULL};
+
+	return process_run(argv, NULL, LIMIT, &w.r);
+}
+
+static void
+show_says_which_cause_it_is(void **state)
+{
+	char path[ROOM];
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(show("/etc/passwd"), 1);
+	assert_non_null(strstr(w.r.err, "others may read it"));
+	assert_null(strstr(w.r.err, "no file"));
+	assert_int_equal(show("/etc"), 1);
+	assert_non_null(strstr(w.r.err, "it is no file"));
+	assert_null(strstr(w.r.err, "others"));
+	assert_int_equal(show("/none"), 1);
+	assert_non_null(strstr(w.r.err, "no such file"));
+	f = fopen(world_file(&w, "large", path), "we");
+	assert_non_null(f);
+	assert_int_equal(ftruncate(fileno(f), 1 << 20), 0);
+	assert_int_equal(fchmod(fileno(f), 0600), 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(show(path), 1);
+	assert_non_null(strstr(w.r.err, "larger than any identity record"));
+}
+
 static void
 verify_manifest(const char *file, const char *root)
 {
@@ -192,6 +226,7 @@ main(void)
 		a_scrapped_unit_s_place_is_given_back_and_its_reason_told),
 	    cmocka_unit_test(what_is_finished_is_not_scrapped),
 	    cmocka_unit_test(an_order_that_never_burns_again_holds_to_it),
+	    cmocka_unit_test(show_says_which_cause_it_is),
 	    cmocka_unit_test(
 		a_unit_is_shown_as_unproven_until_it_has_authenticated),
 	};

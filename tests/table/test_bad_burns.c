@@ -318,6 +318,7 @@ static const struct row {
 #define NVS "esp-nvs:%/{device_id}.nvs"
 #define AGAIN "run the same command again"
 #define CHECK "check the target and run the same command again"
+#define SPEC "correct --target or what it names"
 #define SCAN "scan again"
 #define OTHER_ORDER "burn it for that (--order)"
     {"no serial number", FILES, scan_badly, 1, "serial",
@@ -349,9 +350,9 @@ static const struct row {
 	mend_network},
 
     {"no folder", "file:^/late", NULL, 2, "target",
-	"No such file or directory", CHECK, 0, make_folder},
+	"No such file or directory", SPEC, 0, make_folder},
     {"no kind of target", "flie:%", NULL, 2, "target",
-	"unknown kind of target", CHECK, 0, take_whole_image},
+	"unknown kind of target", SPEC, 0, take_whole_image},
     {"unreadable file", FILES, put_folder_in_its_place, 1, "write",
 	"irectory", CHECK, 1, take_folder_away},
     {"full disk", FILES, fill_devices, 1, "write",
@@ -369,17 +370,17 @@ static const struct row {
 	empty_disk},
 
     {"no image", "image:^/none.bin:%/{device_id}.bin@0x100", NULL, 2,
-	"target", "No such file or directory", CHECK, 0, take_whole_image},
+	"target", "No such file or directory", SPEC, 0, take_whole_image},
     {"truncated image", "image:^/image-cut.bin:%/{device_id}.bin@0x100",
-	NULL, 2, "target", "truncated", CHECK, 0, take_whole_image},
+	NULL, 2, "target", "truncated", SPEC, 0, take_whole_image},
     {"truncated Intel HEX", "image:^/image.hex:%/{device_id}.bin@0x100",
-	NULL, 2, "target", "image.hex: it is truncated", CHECK, 0, take_whole_image},
+	NULL, 2, "target", "image.hex: it is truncated", SPEC, 0, take_whole_image},
     {"truncated entries", NVS ",csv=^/entries.csv", NULL, 2, "target",
-	"line 2", CHECK, 0, write_whole_entries},
+	"line 2", SPEC, 0, write_whole_entries},
     {"image torn afterwards", IMAGE, tear_image, 1, "reserve", "is active",
-	"have that device revoked", 0, take_another_serial},
+	"have that device revoked (authctl revoke)", 0, take_another_serial},
     {"partition torn afterwards", NVS, tear_partition, 1, "reserve",
-	"is active", "have that device revoked", 0, take_another_serial},
+	"is active", "have that device revoked (authctl revoke)", 0, take_another_serial},
 
 #define TOOL "exec:^/tool write,verify=^/tool read" SHORT_TIME
 #define PROVING "exec:^/tool write,prove=^/tool prove" SHORT_TIME
@@ -408,9 +409,9 @@ static const struct row {
 
 #define LINE "serial:~,timeout=50ms"
     {"no serial line", "serial:/dev/fealty-none", NULL, 2, "target",
-	"/dev/fealty-none: No such file", CHECK, 0, take_whole_image},
+	"/dev/fealty-none: No such file", SPEC, 0, take_whole_image},
     {"no serial line that", "serial:/dev/null", NULL, 2, "target",
-	"/dev/null is no serial line", CHECK, 0, take_whole_image},
+	"/dev/null is no serial line", SPEC, 0, take_whole_image},
     {"board is silent", LINE, silent, 3, "target",
 	"check power and cable", CHECK, 0, honest},
     {"board of another version", LINE, of_another_version, 1, "target",

@@ -208,6 +208,12 @@ what_was_scrapped_is_told_by_its_reason(void **state)
 	assert_string_equal(s.voids[1].reason, "no power");
 	assert_int_equal(s.voids[1].units, 1);
 	assert_int_equal(fixture_audited(f, "device.void", "ok"), 3);
+	/* a credential in the wrong place is told to nobody */
+	fixture_release(f, "o1", "A9", &u);
+	assert_int_equal(scrap(f, &u.device, "fc_AAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	    "AAAAAAAAAAAAAAA"), ERR_OK);
+	assert_int_equal(core_order_summary(&call, "o1", &s), ERR_OK);
+	assert_string_equal(s.voids[1].reason, "-");
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_open, fixture_close)
