@@ -1,16 +1,17 @@
 #!/bin/bash
 # The burn, cut off anywhere, as often as you like.
 #   tests/crash/burn.sh [--rounds N] [--seed S] [--kind KIND] [--authd]
-# --rounds  of each kind of target, or of the authority (25)
+# --rounds  of each kind of target, of lines, or of the authority (25)
 # --seed    goes the same way again (else random; printed)
-# --kind    file, env, text, image, esp-nvs or exec alone
+# --kind    file, env, text, image, esp-nvs or exec alone; line: units side
+#           by side
 # --authd   authd and its database are killed, not the tool
 # The programs are those of FEALTY_BUILD (the current folder), made there by
 # "make check TESTS=".
 set -u
 tests=tests/crash/test_burn
 usage() {
-	sed -n '2,9s/^# \{0,1\}//p' "$0"
+	sed -n '2,10s/^# \{0,1\}//p' "$0"
 	exit 2
 }
 while [ $# -gt 0 ]; do

@@ -174,23 +174,48 @@ name_target(const struct station *s, char *out, size_t size)
 	}
 }
 
+/* The units of a line, in a file that is not on its disk. */
+static void
+write_list(struct station *s, const char *first, char path[ROOM])
+{
+	unsigned long from = strtoul(first + 2, NULL, 10), i;
+	char name[ROOM], serial[16];
+	FILE *f;
+
+	(void)snprintf(name, sizeof(name), "%.64s.list", s->name);
+	f = fopen(world_file(s->w, name, path), "we");
+	assert_non_null(f);
+	for (i = 0; i < s->line; i++) {
+		(void)snprintf(serial, sizeof(serial), "SN%06lu", from + i);
+		remember(s, serial);
+		(void)fprintf(f, "%s\n", serial);
+	}
+	assert_int_equal(fclose(f), 0);
+}
+
 /* A folder for the journal that is not there yet, nor the one above it. */
 pid_t
 station_start(struct station *s, const char *serial)
 {
-	char url[ROOM], journal[CUT_PATH + 32];
+	char url[ROOM], journal[CUT_PATH + 32], list[ROOM], slots[16];
 	char target[4 * CUT_PATH];
-	const char *argv[] = {"build:" TOOL "/" TOOL, "burn", "--order",
-	    s->order, "--serial", serial, "--target", target, "--journal",
+	const char *argv[] = {"build:" TOOL "/" TOOL,
+	    s->line > 0 ? "run" : "burn", "--order", s->order,
+	    s->line > 0 ? "--serials" : "--serial",
+	    s->line > 0 ? list : serial, "--target", target, "--journal",
 	    journal, "--url", world_url(s->w, url), "--credential-file",
-	    s->credential, NULL};
+	    s->credential, s->line > 0 ? "--slots" : NULL, slots, NULL};
 	pid_t pid;
 
 	(void)snprintf(journal, sizeof(journal), "%s/var/journal",
 	    s->disk.root);
 	name_target(s, target, sizeof(target));
 	(void)unlink(s->err);
-	remember(s, serial);
+	(void)snprintf(slots, sizeof(slots), "%u", s->slots);
+	if (s->line > 0)
+		write_list(s, serial, list);
+	else
+		remember(s, serial);
 	preload(s->cut_path);
 	pid = process_start(argv, s->out, s->err);
 	preload(NULL);

@@ -22,7 +22,7 @@ extern const struct kind kinds[];
 extern const size_t nkinds;
 const struct kind *kind_find(const char *name);
 
-#define UNITS_MAX 16
+#define UNITS_MAX 64
 struct station {
 	struct world *w;
 	const struct kind *kind;
@@ -34,6 +34,9 @@ struct station {
 	char units[UNITS_MAX][16]; /* begun on this disk */
 	size_t nunits;
 	uint64_t *seed;
+	/* 0: one unit a run; else it runs a line of so many, from the one that
+	 * is named on, side by side in so many slots */
+	unsigned line, slots;
 };
 /* The tool's calls that can be cut, in all and of CUT_SPACE, of one burn. */
 struct calls {
@@ -49,7 +52,7 @@ void station_new_disk(struct station *s);
 /* What happens to the tool's next run; counts from anew. */
 void station_arm(struct station *s, enum cut_action action, unsigned scope,
     unsigned at);
-/* Starts the tool on a unit, cutfs.so preloaded. */
+/* Starts the tool on a unit, or a line, cutfs.so preloaded. */
 pid_t station_start(struct station *s, const char *serial);
 /* When it has ended: 1, and s->said. As process_ended. */
 int station_ended(struct station *s, pid_t *pid, int *status);

@@ -2,6 +2,7 @@
  * The tool, cut off at every call and at random, on a disk that keeps only
  * what was synced, or is full, or fails: the same command again brings every
  * unit to exactly one live identity, which a device holds.
+ * So a line of units side by side.
  *   CRASH_ROUNDS, CRASH_SEED, CRASH_KIND: see burn.sh
  */
 #include "tests/crash/station.h"
@@ -15,6 +16,9 @@
 #define ALL (CUT_FILE | CUT_SOCKET)
 #define UNITS_A_DISK 6
 #define SAY_EVERY 50
+#define LINE_UNITS 6
+#define LINE_SLOTS 3
+#define LONGEST 120000000 /* ns of a burn, of a line more */
 
 static struct world w;
 static uint64_t seed;
@@ -85,10 +89,12 @@ tear_down(void **state)
 	return 0;
 }
 
+/* The next unit, or the first of the next line. */
 static void
-next_serial(char out[16])
+next_serial(const struct station *s, char out[16])
 {
-	(void)snprintf(out, 16, "SN%06u", ++serial_number);
+	(void)snprintf(out, 16, "SN%06u", serial_number + 1);
+	serial_number += s->line > 0 ? s->line : 1;
 }
 
 static void
@@ -119,11 +125,11 @@ count_calls(struct station *s)
 	struct calls n;
 	char serial[16];
 
-	next_serial(serial);
+	next_serial(s, serial);
 	station_arm(s, CUT_NOTHING, ALL, 0);
 	assert_int_equal(station_burn(s, serial), 0);
 	n.all = atomic_load(&s->cut->calls);
-	next_serial(serial);
+	next_serial(s, serial);
 	station_arm(s, CUT_NOTHING, CUT_SPACE, 0);
 	assert_int_equal(station_burn(s, serial), 0);
 	n.space = atomic_load(&s->cut->calls);
@@ -153,7 +159,8 @@ some_power(void)
 static int
 burn_killed(struct station *s, const char *serial)
 {
-	const struct timespec ts = {0, (long)chance(&seed, 120000000)};
+	const struct timespec ts = {0, (long)chance(&seed,
+	    s->line > 0 ? 3 * LONGEST : LONGEST)};
 	pid_t pid;
 
 	station_arm(s, CUT_NOTHING, 0, 0);
@@ -198,7 +205,7 @@ round_of(struct station *s, const struct calls *n, double where)
 
 	if (s->nunits >= UNITS_A_DISK)
 		station_new_disk(s);
-	next_serial(serial);
+	next_serial(s, serial);
 	for (c = 0; c < cuts; c++) {
 		status = burn_spoilt(s, serial, n, c == 0 ? where :
 		    (double)chance(&seed, 1000) / 1000);
@@ -216,37 +223,57 @@ round_of(struct station *s, const struct calls *n, double where)
 }
 
 static int
-is_chosen(const struct kind *k)
+is_chosen(const char *name)
 {
 	const char *only = getenv("CRASH_KIND");
 
-	return only == NULL || strcmp(only, k->name) == 0;
+	return only == NULL || strcmp(only, name) == 0;
+}
+
+static void
+rounds_at(struct station *s)
+{
+	unsigned rounds = crash_rounds(25), i;
+	struct calls n = count_calls(s);
+	char finding[ROOM];
+
+	for (i = 0; i < rounds; i++) {
+		(void)snprintf(story, sizeof(story), "round %u", i);
+		round_of(s, &n, (i + (double)chance(&seed, 1000) / 1000) /
+		    rounds);
+		if ((i + 1) % SAY_EVERY == 0)
+			print_message("# %s: %u of %u rounds\n", s->name,
+			    i + 1, rounds);
+	}
+	if (order_finding(&w, s->order, finding))
+		fail_msg("%s", finding);
 }
 
 static void
 rounds_of(const char *kind)
 {
-	unsigned rounds = crash_rounds(25), i;
-	const struct kind *k = kind_find(kind);
-	char finding[ROOM];
 	struct station s;
-	struct calls n;
 
-	assert_non_null(k);
-	if (!is_chosen(k))
+	if (!is_chosen(kind))
 		return;
-	station_open(&s, &w, k, kind, kind, &seed);
-	n = count_calls(&s);
-	for (i = 0; i < rounds; i++) {
-		(void)snprintf(story, sizeof(story), "round %u", i);
-		round_of(&s, &n, (i + (double)chance(&seed, 1000) / 1000) /
-		    rounds);
-		if ((i + 1) % SAY_EVERY == 0)
-			print_message("# %s: %u of %u rounds\n", kind, i + 1,
-			    rounds);
-	}
-	if (order_finding(&w, kind, finding))
-		fail_msg("%s", finding);
+	station_open(&s, &w, kind_find(kind), kind, kind, &seed);
+	rounds_at(&s);
+	station_close(&s);
+}
+
+/* What one slot loses when another is cut off in the middle of its step. */
+static void
+so_every_unit_of_a_line(void **state)
+{
+	struct station s;
+
+	(void)state;
+	if (!is_chosen("line"))
+		return;
+	station_open(&s, &w, kind_find("file"), "line", "file", &seed);
+	s.line = LINE_UNITS;
+	s.slots = LINE_SLOTS;
+	rounds_at(&s);
 	station_close(&s);
 }
 
@@ -274,7 +301,7 @@ killed_before_every_call_it_goes_on(void **state)
 	unsigned at;
 
 	(void)state;
-	if (!is_chosen(kind_find("file")))
+	if (!is_chosen("file"))
 		return;
 	station_open(&s, &w, kind_find("file"), "every", "file", &seed);
 	n = count_calls(&s);
@@ -283,7 +310,7 @@ killed_before_every_call_it_goes_on(void **state)
 		    n.all);
 		/* an empty disk has folders to be made */
 		station_new_disk(&s);
-		next_serial(serial);
+		next_serial(&s, serial);
 		station_arm(&s, CUT_KILL, ALL, at);
 		assert_int_equal(station_burn(&s, serial), -1);
 		cut_power(&s, POWER_DROPS);
@@ -306,7 +333,7 @@ full_at_every_write_it_says_so_and_goes_on(void **state)
 	unsigned at;
 
 	(void)state;
-	if (!is_chosen(kind_find("file")))
+	if (!is_chosen("file"))
 		return;
 	station_open(&s, &w, kind_find("file"), "full", "file", &seed);
 	n = count_calls(&s);
@@ -314,7 +341,7 @@ full_at_every_write_it_says_so_and_goes_on(void **state)
 		(void)snprintf(story, sizeof(story), "write %u of %u", at,
 		    n.space);
 		station_new_disk(&s);
-		next_serial(serial);
+		next_serial(&s, serial);
 		station_arm(&s, CUT_FULL, CUT_SPACE, at);
 		if (at > n.space - REPORT_WRITES) {
 			/* The last are the report's: the burn is done. */
@@ -343,7 +370,7 @@ burn_and_lose(struct station *s, const char *folder, const char *suffix)
 {
 	char serial[16], path[CUT_PATH + 128];
 
-	next_serial(serial);
+	next_serial(s, serial);
 	burn_well(s, serial);
 	(void)snprintf(path, sizeof(path), "%s/%s/%s%s", s->disk.root, folder,
 	    strcmp(suffix, ".jsonl") == 0 ? s->order : serial, suffix);
@@ -385,9 +412,12 @@ a_journal_that_is_lost_when_all_is_done_makes_no_second_one(void **state)
 
 /* --- that it would be found ----------------------------------------------- */
 
-/* A disk on which the sync of this does nothing; the finding, or "". */
+/*
+ * A disk on which the sync of this does nothing; the finding, or "". Of one
+ * unit, or of a line of so many.
+ */
 static void
-burn_on_a_liar(const char *lie, char finding[ROOM])
+burn_on_a_liar(const char *lie, unsigned line, char finding[ROOM])
 {
 	struct station s;
 	char serial[16];
@@ -395,7 +425,9 @@ burn_on_a_liar(const char *lie, char finding[ROOM])
 	finding[0] = '\0';
 	station_open(&s, &w, kind_find("file"), "liar", "file", &seed);
 	(void)snprintf(s.cut->lie, sizeof(s.cut->lie), "%s", lie);
-	next_serial(serial);
+	s.line = line;
+	s.slots = LINE_SLOTS;
+	next_serial(&s, serial);
 	station_arm(&s, CUT_NOTHING, 0, 0);
 	assert_int_equal(station_burn(&s, serial), 0);
 	disk_cut(&s.disk, POWER_DROPS, &seed);
@@ -410,9 +442,11 @@ a_journal_that_is_not_synced_is_found(void **state)
 	char finding[ROOM];
 
 	(void)state;
-	burn_on_a_liar("/journal", finding);
+	burn_on_a_liar("/journal", 0, finding);
 	assert_non_null(strstr(finding, "the journal says less"));
-	burn_on_a_liar(".jsonl", finding);
+	burn_on_a_liar(".jsonl", 0, finding);
+	assert_non_null(strstr(finding, "the journal says less"));
+	burn_on_a_liar(".jsonl", LINE_UNITS, finding);
 	assert_non_null(strstr(finding, "the journal says less"));
 }
 
@@ -422,9 +456,11 @@ a_record_that_is_not_synced_is_found(void **state)
 	char finding[ROOM];
 
 	(void)state;
-	burn_on_a_liar(".cbor", finding);
+	burn_on_a_liar(".cbor", 0, finding);
 	assert_non_null(strstr(finding, "no device holds it"));
-	burn_on_a_liar("/burned", finding);
+	burn_on_a_liar("/burned", 0, finding);
+	assert_non_null(strstr(finding, "no device holds it"));
+	burn_on_a_liar(".cbor", LINE_UNITS, finding);
 	assert_non_null(strstr(finding, "no device holds it"));
 }
 
@@ -434,7 +470,9 @@ a_disk_that_tells_the_truth_is_not_blamed(void **state)
 	char finding[ROOM];
 
 	(void)state;
-	burn_on_a_liar("", finding);
+	burn_on_a_liar("", 0, finding);
+	assert_string_equal(finding, "");
+	burn_on_a_liar("", LINE_UNITS, finding);
 	assert_string_equal(finding, "");
 }
 
@@ -457,6 +495,7 @@ main(void)
 	    cmocka_unit_test(so_a_firmware_image),
 	    cmocka_unit_test(so_an_nvs_partition),
 	    cmocka_unit_test(so_what_a_tool_writes),
+	    cmocka_unit_test(so_every_unit_of_a_line),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
