@@ -115,21 +115,16 @@ next_epoch(struct txn *tx, struct rotating *r)
 }
 
 static enum err
-fill_record(struct txn *tx, struct rotating *r)
+fill_record(struct txn *tx, struct rotating *r, const struct order *o)
 {
 	const struct device *dev = &r->device;
 	struct record *out = &r->record;
-	struct order o;
-	enum err e;
 
-	e = store_order_get(tx->st, dev->order, &o);
-	if (e != ERR_OK)
-		return e;
 	memcpy(out->issuer, tx->call->tenant->issuer, sizeof(out->issuer));
 	memcpy(out->device_id, dev->device_id, sizeof(out->device_id));
 	out->epoch = r->row.epoch;
 	return device_peers(tx->call->core, tx->st, dev->tenant, dev->dn,
-	    out->epoch, o.peers, o.npeers, out->peers, &out->npeers);
+	    out->epoch, o->peers, o->npeers, out->peers, &out->npeers);
 }
 
 static enum err
@@ -137,6 +132,7 @@ rotate_txn(struct txn *tx)
 {
 	struct rotating *r = tx->arg;
 	struct device *dev = &r->device;
+	struct order o;
 	int same = 0;
 	enum err e;
 
@@ -152,7 +148,9 @@ rotate_txn(struct txn *tx)
 	r->superseded = 0;
 	e = same ? same_again(tx, r) : next_epoch(tx, r);
 	if (e == ERR_OK)
-		e = fill_record(tx, r);
+		e = store_order_get(tx->st, dev->order, &o);
+	if (e == ERR_OK)
+		e = fill_record(tx, r, &o);
 	/* Sessions under what was pending cannot be told from the device's. */
 	return e == ERR_OK && r->superseded != 0 ?
 	    epoch_cut(tx, dev->dn, r->superseded) : e;
