@@ -6,7 +6,8 @@
 # gateway-verify burn; without any, all. --smoke takes seconds and judges only
 # that every answer is right. FEALTY_BUILD names a build (default:
 # ./build-bench, made if need be); FEALTY_REVOCATIONS how many revocations of
-# each kind there are (default: 2000).
+# each kind there are (default: 2000); FEALTY_GATEWAYS=N measures them with N
+# gateways and no other number, which judges nothing.
 set -u
 umask 022
 
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-*)
-		sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+		sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
 		exit 2
 		;;
 	*)
@@ -375,13 +376,17 @@ enrol() { # COUNT: gateways that do not exist yet
 	done
 }
 
+revoke_at() { # GATEWAYS: what bench/revoke measures
+	enrol "$1" >>"$dir/ctl.log" 2>&1 || die "enrolment"
+	"$build/bench/revoke" --port "$api" --gateways "$1" --devices 2 \
+	    --count "$revocations" --enrolments "$dir/enrolments" \
+	    --credential-file "$FEALTY_CREDENTIAL_FILE" ||
+	    touch "$dir/wrong"
+}
+
 revoke() { # GATEWAYS METRIC P50 P99; P50 "": only P99 counts
 	local out p50 p99
-	enrol "$1" >>"$dir/ctl.log" 2>&1 || die "enrolment"
-	out=$("$build/bench/revoke" --port "$api" --gateways "$1" --devices 2 \
-	    --count "$revocations" --enrolments "$dir/enrolments" \
-	    --credential-file "$FEALTY_CREDENTIAL_FILE") ||
-	    touch "$dir/wrong"
+	out=$(revoke_at "$1") || exit 1
 	[ -n "$out" ] || out='{"p50_us":0,"p99_us":0}'
 	[ -z "$load_pid" ] || stop_other_load
 	p50=$(jq '.p50_us / 1000' <<<"$out")
@@ -422,6 +427,13 @@ stop_other_load() { # every answer was right, and there were enough
 }
 
 row_revocation() {
+	local out
+	if [ -n "${FEALTY_GATEWAYS-}" ]; then
+		out=$(revoke_at "$FEALTY_GATEWAYS") || exit 1
+		echo "  $FEALTY_GATEWAYS: $out"
+		[ ! -e "$dir/wrong" ] || all_ok=false
+		return
+	fi
 	start_floor_pg || die "the floor's PostgreSQL"
 	"$build/bench/notify" "$pg" "$revocations" >"$dir/notify" ||
 	    die "COMMIT to NOTIFY"
