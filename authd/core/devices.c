@@ -119,9 +119,7 @@ effect_txn(struct txn *tx)
 	enum err e;
 	int done;
 
-	e = store_device_by_id(tx->st, f->device_id, dev);
-	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev); /* locked */
+	e = store_device_by_id(tx->st, f->device_id, dev); /* locked */
 	if (e != ERR_OK)
 		return e;
 	(void)snprintf(tx->object, sizeof(tx->object), "%llu",

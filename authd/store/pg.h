@@ -96,6 +96,8 @@ struct store {
 	uint32_t tenant;
 	int listening;
 	int warned; /* the server has, in the round read last */
+	int has_audit; /* a row to go with the next statement */
+	struct audit audit;
 	int has_pending; /* the answer to pending has not been read */
 	struct pg_round pending;
 	struct store *next; /* free list */
@@ -176,6 +178,9 @@ row_fn row_one_int; /* out is uint64_t */
 /* The first row's number; a NULL: none is bound. */
 enum err pg_number(struct store *st, const struct stmt *s, struct pg_args *a,
     uint64_t *out) MUST_CHECK;
+
+/* store_audit.c */
+enum err audit_add(struct store *st, struct pg_round *r) MUST_CHECK;
 
 /* store_mark.c */
 enum err marks_open(struct store_pool *pool) MUST_CHECK;

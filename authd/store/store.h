@@ -492,6 +492,7 @@ enum err store_receipts_list(struct store *st, uint64_t pos,
 #include "authd/store/store_held.h"
 
 /* ---- audit ---- */
+/* What is wrong with it may show only at the next statement or the commit. */
 enum err store_audit_append(struct store *st, const struct audit *a)
     MUST_CHECK;
 enum err store_audit_list(struct store *st, uint64_t after, uint32_t limit,

@@ -1,5 +1,6 @@
 /*
- * Transactions. BEGIN and the tenant travel with the first statement; the
+ * Transactions. BEGIN and the tenant travel with the first statement, an
+ * audit row with the one behind it, which is nearly always the commit; the
  * end of what has changed nothing is sent and not waited for.
  */
 #include "authd/store/pg.h"
@@ -45,6 +46,8 @@ send_all(struct store *st, struct pg_round *r, const struct stmt *s,
 		if (e == ERR_OK)
 			e = round_add(st, r, &pg_set_tenant, &tenant);
 	}
+	if (e == ERR_OK && st->has_audit)
+		e = audit_add(st, r);
 	if (e == ERR_OK)
 		e = round_add(st, r, s, a);
 	if (e == ERR_OK)
@@ -77,6 +80,7 @@ run_once(struct store *st, const struct stmt *s, const struct pg_args *a,
 	if (e == ERR_OK) {
 		if (st->tx == TX_WANTED)
 			st->tx = TX_OPEN;
+		st->has_audit = 0;
 		*res = r.res[r.n - 1];
 		r.res[r.n - 1] = NULL;
 	}
@@ -224,18 +228,12 @@ end_now(struct store *st)
 	struct pg_round r = {0};
 	enum err e;
 
-	if (st->conn == NULL)
+	if (st->conn == NULL || send_all(st, &r, &pg_commit, NULL) != ERR_OK)
 		return ERR_STORE;
-	e = round_add(st, &r, &pg_commit, NULL);
-	if (e == ERR_OK)
-		e = round_send(st, &r);
-	if (e != ERR_OK) {
-		pg_drop(st);
-		return ERR_STORE;
-	}
+	/* What fails before the commit takes it with it. */
 	e = round_read(st, &r);
 	if (e == ERR_OK)
-		e = round_committed(st, &r, 0);
+		e = round_committed(st, &r, r.n - 1);
 	round_free(&r);
 	return e;
 }
@@ -261,6 +259,7 @@ store_commit(struct store *st)
 	if (e != ERR_OK)
 		return pg_fail(st, e);
 	st->tx = TX_NONE;
+	st->has_audit = 0;
 	return ERR_OK;
 }
 
@@ -272,4 +271,5 @@ store_rollback(struct store *st)
 	if (st->tx == TX_OPEN || st->tx == TX_FAILED)
 		end_later(st, &pg_rollback);
 	st->tx = TX_NONE;
+	st->has_audit = 0;
 }
