@@ -161,7 +161,7 @@ static const struct opt table[] = {
     {"credential-file", 0, OPT_STRING, "FILE", "the admin's",
 	O(credential_file), 0, NULL},
     {"gateways", 0, OPT_NUMBER, "N", "how many", O(gateways), 4096, "10"},
-    {"threads", 0, OPT_NUMBER, "N", "that run them", O(threads), 64, "2"},
+    {"threads", 0, OPT_NUMBER, "N", "that run them", O(threads), 64, "8"},
     {"count", 0, OPT_NUMBER, "N", "revocations", O(count), 1000000, "2000"},
     {"devices", 0, OPT_NUMBER, "N", "B1, B2, ... in turn", O(devices),
 	DEVICES_MAX, "4"},

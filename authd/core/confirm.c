@@ -165,8 +165,7 @@ confirm_txn(struct txn *tx)
 	dev->state = DEV_ACTIVE;
 	dev->proof = c->req->proof;
 	dev->unproven = dev->proof == PROOF_MEDIUM;
-	e = store_device_update(tx->st, dev);
-	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
+	return store_device_update(tx->st, dev);
 }
 
 enum err

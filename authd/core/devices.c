@@ -132,8 +132,6 @@ effect_txn(struct txn *tx)
 		e = store_device_update(tx->st, dev);
 	}
 	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev);
-	if (e == ERR_OK)
 		e = txn_device_event(tx, dev->dn,
 		    f->revoke ? EFFECT_BLOCK : f->effect);
 	if (e == ERR_OK)

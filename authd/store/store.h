@@ -271,9 +271,11 @@ enum err store_device_by_serial(struct store *st, const char *order,
     const char *serial, struct device *out) MUST_CHECK;
 enum err store_device_list(struct store *st, const struct device_filter *f,
     struct device *rows, size_t *n) MUST_CHECK; /* room for f->limit */
-/* state, proof and what it lacks, epochs, what is known of clones;
- * changed_at follows. */
-enum err store_device_update(struct store *st, const struct device *dev)
+/*
+ * state, proof and what it lacks, epochs, what is known of clones; changed_at
+ * follows. *dev is then the whole row, with groups.
+ */
+enum err store_device_update(struct store *st, struct device *dev)
     MUST_CHECK;
 /* The largest epoch a void device of that name has had; 0: there is none. */
 enum err store_device_void_epoch(struct store *st, const char *device_id,

@@ -173,13 +173,16 @@ store_device_list(struct store *st, const struct device_filter *f,
 }
 
 enum err
-store_device_update(struct store *st, const struct device *dev)
+store_device_update(struct store *st, struct device *dev)
 {
 	static const struct stmt s = {"device_update",
-	    "UPDATE device SET state = $2, proof = $3, epoch = $4, "
+	    "UPDATE device d SET state = $2, proof = $3, epoch = $4, "
 	    "pending = $5, clones = $6, clone_at = $7, clone_epoch = $8, "
-	    "unproven = $9, changed_at = " NOW " WHERE number = $1 RETURNING 1"};
+	    "unproven = $9, changed_at = " NOW " WHERE number = $1 "
+	    "RETURNING " COLUMNS};
 	struct pg_args a = {0};
+	struct device done;
+	enum err e;
 
 	arg_int(&a, (int64_t)dev->dn);
 	arg_int(&a, dev->state);
@@ -190,7 +193,10 @@ store_device_update(struct store *st, const struct device *dev)
 	arg_int(&a, dev->clone_at);
 	arg_int(&a, dev->clone_epoch);
 	arg_bool(&a, dev->unproven);
-	return pg_one(st, &s, &a, NULL, NULL);
+	e = pg_one(st, &s, &a, row_device, &done);
+	if (e == ERR_OK)
+		*dev = done;
+	return e;
 }
 
 enum err

@@ -34,7 +34,13 @@ devices_keep_every_member(void **state)
 	d.state = DEV_ACTIVE;
 	d.proof = PROOF_MEDIUM;
 	d.epoch = 4294967295u;
+	d.ngroups = 0;
+	d.serial[0] = '\0';
 	OK(store_device_update(st, &d));
+	assert_int_equal(d.ngroups, 2); /* read back */
+	assert_int_equal(d.groups[1], a.order_group);
+	assert_string_equal(d.serial, "S1");
+	assert_int_equal(d.state, DEV_ACTIVE);
 	OK(store_device_by_id(st, "m1-S1", &e));
 	assert_int_equal(e.state, DEV_ACTIVE);
 	assert_int_equal(e.proof, PROOF_MEDIUM);

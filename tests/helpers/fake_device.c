@@ -196,7 +196,7 @@ store_device_list(struct store *st, const struct device_filter *f,
 }
 
 enum err
-store_device_update(struct store *st, const struct device *dev)
+store_device_update(struct store *st, struct device *dev)
 {
 	enum err e = fake_enter(st, 1);
 	struct f_device *r = e == ERR_OK ? fake_device(st, dev->dn) : NULL;
@@ -216,6 +216,7 @@ store_device_update(struct store *st, const struct device *dev)
 	r->v.clone_epoch = dev->clone_epoch;
 	r->v.unproven = dev->unproven;
 	r->v.changed_at = fake_now();
+	fill(st, r, dev);
 	return ERR_OK;
 }
 
