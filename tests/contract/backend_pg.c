@@ -527,6 +527,36 @@ migrations_race_and_apply_once(void **state)
 	PQfinish(c);
 }
 
+/* The row travels with the commit: none without the other. */
+static void
+a_refused_audit_row_takes_its_commit_with_it(void **state)
+{
+	struct audit au = {.action = "a", .object_kind = "k", .object = "o",
+	    .outcome = "ok", .request_id = "r", .detail = "\xff"};
+	struct event e = {.kind = EV_DEVICE, .effect = EFFECT_CUT, .id = "1"};
+	struct event rows[2];
+	struct ground a;
+	struct store *st;
+	size_t n = 9;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_event_append(st, &e));
+	OK(store_audit_append(st, &au)); /* not yet seen to be no text */
+	IS(REQUEST, store_commit(st));
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	OK(store_event_append(st, &e));
+	OK(store_audit_append(st, &au));
+	IS(REQUEST, store_event_append(st, &e));
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_READ));
+	OK(store_event_list(st, 0, 2, rows, &n));
+	assert_int_equal(n, 0);
+	commit(&st);
+}
+
 int
 backend_cases(void)
 {
@@ -539,6 +569,7 @@ backend_cases(void)
 	    cmocka_unit_test(what_was_acknowledged_survives_a_crash),
 	    cmocka_unit_test(an_idle_session_comes_back_by_itself),
 	    cmocka_unit_test(whoever_has_a_mark_kept_was_called_once),
+	    cmocka_unit_test(a_refused_audit_row_takes_its_commit_with_it),
 	    cmocka_unit_test(migrations_race_and_apply_once)};
 
 	if (pg == NULL)

@@ -130,6 +130,21 @@ rollback_leaves_nothing(void **state)
 	OK(store_position(st, &pos, &floor));
 	assert_int_equal(pos, UINT64_C(1) << POS_GENERATION_SHIFT);
 	commit(&st);
+	/* Nor does the session's next transaction say what this one did. */
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_group_insert(st, &g));
+	OK(store_audit_append(st, &au));
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	OK(store_group_insert(st, &g));
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	OK(store_event_append(st, &e));
+	OK(store_commit(st));
+	OK(store_begin(st, a.tenant, STORE_READ));
+	OK(store_audit_list(st, 0, 4, audits, &n));
+	assert_int_equal(n, 0);
+	commit(&st);
 	/* A session given back in the middle rolls back too. */
 	st = begin(a.tenant, STORE_WRITE);
 	OK(store_group_insert(st, &g));

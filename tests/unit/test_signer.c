@@ -182,6 +182,13 @@ sign_and_verify(void *arg)
 	for (i = 0; i < 100; i++) {
 		bad |= signer_sign(sh->s, &i, sizeof(i), sig) != ERR_OK;
 		bad |= verifier_verify(sh->v, &i, sizeof(i), sig) != ERR_OK;
+		/* What was refused leaves nothing behind for the next. */
+		sig[i % 64] ^= 1;
+		bad |= verifier_verify(sh->v, &i, sizeof(i), sig) !=
+		       ERR_TOKEN_SIGNATURE;
+		memset(sig, 0, sizeof(sig));
+		bad |= verifier_verify(sh->v, &i, sizeof(i), sig) !=
+		       ERR_TOKEN_SIGNATURE;
 		bad |= hmac_sha256(k.b, 32, &i, sizeof(i), mac) != ERR_OK;
 	}
 	if (bad)
