@@ -9,7 +9,8 @@
  * a connection of its own, its own keys (pinned root) and revocation set,
  * every message's signature checked before it counts, one session (a socket
  * pair) that a revocation closes, and a receipt over a second connection
- * after that. What they share is the threads that run them.
+ * after that. What they share is the threads that run them: more than cores,
+ * so that, as with processes of their own, no core stands idle beside a queue.
  */
 struct sim;
 struct sim_conf {
