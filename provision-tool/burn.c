@@ -185,19 +185,36 @@ step_lock(struct burn *b)
 
 enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, LOCK, STEPS };
 
+/*
+ * Behind which steps the journal must be on the disk: before the authority
+ * makes the unit live; before it is locked, or its end told. What is lost of
+ * the steps before is done again: the same place, the same key, and the
+ * target written once more. By ticket nobody else knows which identity the
+ * unit has: behind every step.
+ */
 static const struct {
 	const char *name;
 	enum err (*run)(struct burn *);
 	enum err (*by_ticket)(struct burn *); /* NULL: likewise */
+	int lasts;
 } steps[STEPS] = {
-    [RESERVE] = {"reserve", step_reserve, ticket_reserve},
-    [RELEASE] = {"release", step_release, ticket_release},
-    [WRITE] = {"write", step_write, NULL},
-    [READ_BACK] = {"read-back", burn_read_back, NULL},
-    [PROVE] = {"prove", burn_prove, NULL},
-    [CONFIRM] = {"confirm", step_confirm, ticket_confirm},
-    [LOCK] = {"lock", step_lock, NULL},
+    [RESERVE] = {"reserve", step_reserve, ticket_reserve, 0},
+    [RELEASE] = {"release", step_release, ticket_release, 0},
+    [WRITE] = {"write", step_write, NULL, 0},
+    [READ_BACK] = {"read-back", burn_read_back, NULL, 0},
+    [PROVE] = {"prove", burn_prove, NULL, 1},
+    [CONFIRM] = {"confirm", step_confirm, ticket_confirm, 1},
+    [LOCK] = {"lock", step_lock, NULL, 1},
 };
+
+static enum err
+unnoted(struct burn *b, enum err e)
+{
+	b->unnoted = 1;
+	detail_set(&b->detail, "the journal cannot be written: %s",
+		   e == ERR_IO ? strerror(errno) : err_text(e));
+	return e;
+}
 
 static enum err
 note(struct burn *b, int step)
@@ -214,13 +231,19 @@ note(struct burn *b, int step)
 		e = copy_str(b->unit.step, sizeof(b->unit.step),
 			     steps[step].name);
 	if (e == ERR_OK)
-		e = journal_append(b->journal, &b->unit);
-	if (e != ERR_OK) {
-		b->unnoted = 1;
-		detail_set(&b->detail, "the journal cannot be written: %s",
-			   e == ERR_IO ? strerror(errno) : err_text(e));
-	}
-	return e;
+		e = journal_note(&b->unit, &b->noted);
+	if (e == ERR_OK && (steps[step].lasts || b->ticket != NULL))
+		e = journal_commit(b->journal, &b->noted);
+	return e == ERR_OK ? e : unnoted(b, e);
+}
+
+/* What a unit that stopped here has come to: the next run goes on there. */
+static enum err
+note_stop(struct burn *b, enum err why)
+{
+	enum err e = journal_commit(b->journal, &b->noted);
+
+	return e == ERR_OK ? why : unnoted(b, e);
 }
 
 /* What was confirmed is finished. */
@@ -251,10 +274,9 @@ run_steps(struct burn *b, int from, int to)
 
 	for (i = from; i <= to; i++) {
 		b->step = steps[i].name;
-		if (halts(b, i))
-			return ERR_BUSY;
-		if ((e = run_step(b, i)) != ERR_OK)
-			return e;
+		e = halts(b, i) ? ERR_BUSY : run_step(b, i);
+		if (e != ERR_OK)
+			return note_stop(b, e);
 		if ((e = note(b, i)) != ERR_OK)
 			return e;
 	}
@@ -414,6 +436,7 @@ burn_run(struct burn *b)
 		e = run_steps(b, RESERVE, final_step(b->target));
 	}
 	secret_free(&b->record);
+	buf_free(&b->noted);
 	wipe(b->answer, sizeof(b->answer));
 	return e;
 }

@@ -10,9 +10,11 @@
 
 /*
  * One unit's burn, a transaction in steps: reserve, release, write,
- * read-back, prove, confirm (docs/api.md, "The burn"). After each step a
- * line goes to the journal, on the disk before the next step begins. Run
- * again after a crash anywhere, it ends with exactly one live identity:
+ * read-back, prove, confirm (docs/api.md, "The burn"). Of each step there is
+ * a line in the journal; that the unit is written and proven is on the disk
+ * before it is confirmed, and that it is confirmed before it is locked or
+ * said to be done. Run again after a crash anywhere, it ends with exactly
+ * one live identity:
  *  - reserve gives the same serial number its same place;
  *  - release gives this station the same key until the authority confirmed;
  *  - write is all or nothing;
@@ -46,6 +48,7 @@ struct burn {
 	unsigned nmarks;
 	/* inside; wiped by burn_run */
 	struct journal_entry unit;
+	struct buf noted; /* lines that may wait for the next that may not */
 	struct secret record;
 	unsigned char answer[ANSWER_MAX];
 };

@@ -2,13 +2,14 @@
 #define PROVISION_JOURNAL_H
 
 #include <stdint.h>
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 #include "lib/model/names.h"
 
 /*
  * What a station did with each unit, so that a command cut off anywhere can
  * go on where it stopped. One append-only file per order, mode 0600, one
- * JSON line a step, on the disk before the next step begins:
+ * JSON line a step:
  *   {"t":TIME,"order":…,"serial":…,"target":…,"step":…,"device_id":…,
  *    "epoch":N,"number":N,"challenge":octets}
  * ("challenge" from the release on). No key is ever in it. A line torn by a
@@ -56,6 +57,15 @@ enum err journal_last(struct journal *j, const char *serial,
  */
 enum err journal_append(struct journal *j,
 			const struct journal_entry *e) MUST_CHECK;
+/*
+ * Behind the lines that are there already, to be appended together; nothing
+ * is on the disk before journal_commit, which empties lines in any case.
+ * Free with buf_free. No more than JOURNAL_NOTES_MAX.
+ */
+#define JOURNAL_NOTES_MAX 16
+enum err journal_note(const struct journal_entry *e,
+		      struct buf *lines) MUST_CHECK;
+enum err journal_commit(struct journal *j, struct buf *lines) MUST_CHECK;
 void journal_close(struct journal **j);
 
 #endif

@@ -162,19 +162,42 @@ commit(struct journal *j, const struct buf *line, int *why)
 }
 
 enum err
-journal_append(struct journal *j, const struct journal_entry *entry)
+journal_note(const struct journal_entry *entry, struct buf *lines)
 {
 	struct buf line = {.max = JOURNAL_LINE_MAX};
 	enum err e;
+
+	lines->max = JOURNAL_NOTES_MAX * JOURNAL_LINE_MAX;
+	if ((e = journal_line_encode(entry, &line)) == ERR_OK)
+		e = buf_add(lines, line.p, line.len);
+	buf_free(&line);
+	return e;
+}
+
+enum err
+journal_commit(struct journal *j, struct buf *lines)
+{
+	enum err e;
 	int why = 0;
 
-	if ((e = journal_line_encode(entry, &line)) != ERR_OK)
-		goto out;
+	if (lines->len == 0)
+		return ERR_OK;
 	(void)pthread_mutex_lock(&j->lock);
-	e = commit(j, &line, &why);
+	e = commit(j, lines, &why);
 	(void)pthread_mutex_unlock(&j->lock);
+	buf_reset(lines);
 	errno = why;
-out:
+	return e;
+}
+
+enum err
+journal_append(struct journal *j, const struct journal_entry *entry)
+{
+	struct buf line = {0};
+	enum err e;
+
+	if ((e = journal_note(entry, &line)) == ERR_OK)
+		e = journal_commit(j, &line);
 	buf_free(&line);
 	return e;
 }

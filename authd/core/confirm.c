@@ -8,28 +8,22 @@
 struct confirming {
 	const char *device_id;
 	const struct confirm *req;
-	struct device device;
+	struct burn_look look;
 };
 
 /* The order's least; and a device that has made its key proves by that. */
 static enum err
-proof_fits(struct txn *tx, const struct order *o, uint64_t dn,
-    enum proof proof, struct device_public *pub)
+proof_fits(struct txn *tx, const struct burn_look *l, enum proof proof)
 {
-	enum err e;
-
-	if (!proof_suffices(proof, o->min_proof)) {
+	if (!proof_suffices(proof, l->order.min_proof)) {
 		detail_set(&tx->call->detail, "proof: this order demands "
-		    "\"%s\"", proof_name(o->min_proof));
+		    "\"%s\"", proof_name(l->order.min_proof));
 		return ERR_PROOF;
 	}
-	e = store_device_public_get(tx->st, dn, pub);
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
-	if (pub->there == (proof == PROOF_DEVICE_MADE))
+	if (l->pub.there == (proof == PROOF_DEVICE_MADE))
 		return ERR_OK;
 	detail_set(&tx->call->detail, "proof: the key was released to %s",
-	    pub->there ? "the device's own key: \"device-made\"" :
+	    l->pub.there ? "the device's own key: \"device-made\"" :
 	    "the station, not to a key of the device");
 	return ERR_PROOF;
 }
@@ -50,35 +44,35 @@ check_signature(const struct device *dev, const struct confirm *req,
 }
 
 enum err
-answer_check(struct txn *tx, const struct order *o, const struct device *dev,
+answer_check(struct txn *tx, const struct burn_look *l,
     const struct confirm *req)
 {
-	struct device_public pub;
-	enum err e;
+	enum err e = proof_fits(tx, l, req->proof);
 
-	e = proof_fits(tx, o, dev->dn, req->proof, &pub);
 	if (e != ERR_OK)
 		return e;
-	return pub.there ? check_signature(dev, req, &pub) :
-	    device_proof(tx, dev, "burn", req);
+	if (l->pub.there)
+		return check_signature(&l->device, req, &l->pub);
+	return device_proof_by(tx, &l->device, &l->key, &l->model, "burn",
+	    req);
 }
 
 /* 1: it is of a unit that came back and has been burned again. */
 static int
 is_again(const struct confirming *c)
 {
-	return c->device.pending != 0 &&
-	    c->req->epoch == c->device.pending;
+	return c->look.device.pending != 0 &&
+	    c->req->epoch == c->look.device.pending;
 }
 
-/* What may be confirmed, but for the key's own row. */
 static enum err
 state_fits(const struct confirming *c)
 {
-	const struct device *dev = &c->device;
+	const struct device *dev = &c->look.device;
 
 	if (is_again(c))
-		return ERR_OK; /* reburn_approved tells */
+		return reburn_is(dev, &c->look.key) ? ERR_OK :
+		    ERR_WRONG_STATE;
 	if (dev->state != DEV_BURNING && dev->state != DEV_ACTIVE)
 		return dev->state == DEV_RESERVED ? ERR_WRONG_STATE :
 		    device_state_refusal(dev->state);
@@ -97,64 +91,52 @@ state_fits(const struct confirming *c)
 static enum err
 may_confirm(struct txn *tx, const struct confirming *c)
 {
-	const struct device *dev = &c->device;
-	struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    c->req->epoch, tx->call->caller->number, 0};
-	struct device_key_row row;
-	uint64_t station = 0;
+	const struct burn_look *l = &c->look;
+	const struct challenge_of about = {tx->call->tenant->number,
+	    l->device.dn, c->req->epoch, tx->call->caller->number,
+	    l->key.released};
 	enum err e;
 
 	e = state_fits(c);
-	if (e == ERR_OK)
-		e = store_device_station(tx->st, dev->dn, &station);
 	if (e != ERR_OK)
 		return e;
-	if (station != tx->call->caller->number)
+	if (l->station != tx->call->caller->number)
 		return ERR_STATION;
-	e = is_again(c) ? reburn_approved(tx, dev, &row) :
-	    store_device_key_get(tx->st, dev->dn, c->req->epoch, &row);
-	if (e == ERR_NOT_FOUND || (e == ERR_OK && row.released == 0))
+	if (!l->has_key || l->key.released == 0)
 		return ERR_WRONG_STATE;
-	if (e != ERR_OK)
-		return e;
-	about.release = row.released;
 	return challenge_check(tx->call->core, &about, c->req->challenge);
 }
 
 static enum err
-find_device(struct txn *tx, struct confirming *c, struct order *o)
+find_device(struct txn *tx, struct confirming *c, uint32_t epoch)
 {
-	struct device *dev = &c->device;
+	struct device *dev = &c->look.device;
 	enum err e;
 
-	e = store_device_by_id(tx->st, c->device_id, dev);
-	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev); /* locked */
+	e = store_burn_look(tx->st, c->device_id, epoch, &c->look);
 	if (e != ERR_OK)
 		return e;
 	dev->tenant = tx->call->tenant->number;
 	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
 	    (unsigned long long)dev->dn);
-	return store_order_get(tx->st, dev->order, o);
+	return ERR_OK;
 }
 
 static enum err
 confirm_txn(struct txn *tx)
 {
 	struct confirming *c = tx->arg;
-	struct device *dev = &c->device;
-	struct order o;
+	struct device *dev = &c->look.device;
 	enum err e;
 
 	tx->action = "device.confirm";
-	e = find_device(tx, c, &o);
-	if (e == ERR_OK && (tx->call->caller->role != ROLE_STATION ||
-	    !order_has_station(&o, tx->call->caller->name)))
-		e = ERR_STATION;
+	e = find_device(tx, c, c->req->epoch);
+	if (e == ERR_OK)
+		e = order_admits(tx->call, &c->look.order);
 	if (e == ERR_OK)
 		e = may_confirm(tx, c);
 	if (e == ERR_OK)
-		e = answer_check(tx, &o, dev, c->req);
+		e = answer_check(tx, &c->look, c->req);
 	if (e == ERR_OK && is_again(c)) {
 		e = reburn_done(tx, dev, c->req->proof);
 		return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) :
@@ -182,9 +164,8 @@ core_confirm(struct core_call *call, const char *device_id,
 	(void)snprintf(tx.object, sizeof(tx.object), "%s", device_id);
 	(void)snprintf(tx.note, sizeof(tx.note), "epoch %u proof %s",
 	    req->epoch, proof_name(req->proof));
-	e = not_found(call, txn_run(&tx, confirm_txn), "device",
-	    device_id);
+	e = not_found(call, txn_run(&tx, confirm_txn), "device", device_id);
 	if (e == ERR_OK)
-		*out = c.device;
+		*out = c.look.device;
 	return e;
 }

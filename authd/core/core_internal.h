@@ -296,8 +296,10 @@ enum err epoch_switch(struct txn *tx, struct device *dev, const char *how)
  * The key of the pending epoch that a station may be given: an admin has
  * approved it. ERR_NOT_FOUND: there is none.
  */
-enum err reburn_approved(struct txn *tx, const struct device *dev,
-    struct device_key_row *row) MUST_CHECK;
+enum err reburn_approved(struct txn *tx, const struct device *dev)
+    MUST_CHECK;
+/* Is row (zeroed: none) such a key? */
+int reburn_is(const struct device *dev, const struct device_key_row *row);
 /* ERR_SERIAL_USED: the policy never releases a key twice. */
 enum err key_was_released(struct txn *tx, const struct device *dev)
     MUST_CHECK;
@@ -324,19 +326,22 @@ enum err device_root(struct core *c, struct store *st, const char *tenant_name,
  */
 enum err device_key_make(struct core *c, struct store *st, uint32_t tenant,
     struct device_key_row *row, struct key32 *out) MUST_CHECK;
-/* Likewise, in the place of the K that the row had; for good. */
-enum err device_key_renew(struct core *c, struct store *st, uint32_t tenant,
+/* Likewise, but in the row alone. */
+enum err device_key_fill(struct core *c, uint32_t tenant,
     struct device_key_row *row, struct key32 *out) MUST_CHECK;
 /* ERR_PROOF unless the answer is that of req->epoch's key. */
 enum err device_proof(struct txn *tx, const struct device *dev,
     const char *what, const struct confirm *req) MUST_CHECK;
-
+/* The same where the key's row and the model are at hand. */
+enum err device_proof_by(struct txn *tx, const struct device *dev,
+    const struct device_key_row *row, const struct model_row *model,
+    const char *what, const struct confirm *req) MUST_CHECK;
 /*
  * The answer of a device to a challenge that holds: of a proof that its order
- * takes, and right. ERR_PROOF.
+ * takes, and right. l has the key of req->epoch. ERR_PROOF.
  */
-enum err answer_check(struct txn *tx, const struct order *o,
-    const struct device *dev, const struct confirm *req) MUST_CHECK;
+enum err answer_check(struct txn *tx, const struct burn_look *l,
+    const struct confirm *req) MUST_CHECK;
 
 /* The point that a registered key (there) is. */
 void public_point(const struct device_public *pub, struct es256_public *out);
@@ -362,12 +367,23 @@ enum err revoke_key(struct core_call *call,
 enum err caller_disable(struct core_call *call, const char *name,
     const char *why, struct caller *out, uint64_t *pos) MUST_CHECK;
 int order_has_station(const struct order *o, const char *name);
-/* Draws on the caller: admin or a station of the order, else ERR_STATION. */
+/* Draws on the caller: a station of the order, else ERR_STATION. */
 enum err order_for_station(struct txn *tx, const char *name,
     struct order *out) MUST_CHECK;
+/* ERR_STATION unless the caller is a station of the order. */
+enum err order_admits(const struct core_call *call, const struct order *o)
+    MUST_CHECK;
+/*
+ * What a device's record says of its peers: the audiences of these names that
+ * are in service, and the authority itself; room for RECORD_PEERS_MAX.
+ */
 enum err device_peers(struct core *c, struct store *st, uint32_t tenant,
     uint64_t dn, uint32_t epoch, const name_t *names, uint32_t n,
     struct peer *out, uint32_t *nout) MUST_CHECK;
+/* The same of audiences that are in service. */
+enum err audience_peers(struct core *c, const struct pskid *of,
+    const struct audience *a, uint32_t n, struct peer *out, uint32_t *nout)
+    MUST_CHECK;
 enum err token_issue(struct core_call *call, const struct device_entry *e,
     uint64_t pos, const struct token_request *req, struct token_answer *out)
     MUST_CHECK;

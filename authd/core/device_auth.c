@@ -50,9 +50,8 @@ public_point(const struct device_public *pub, struct es256_public *out)
 	memcpy(out->y, pub->xy + sizeof(out->x), sizeof(out->y));
 }
 
-/* A random K, sealed in the row. */
-static enum err
-fill_key(struct core *c, uint32_t tenant, struct device_key_row *row,
+enum err
+device_key_fill(struct core *c, uint32_t tenant, struct device_key_row *row,
     struct key32 *out)
 {
 	const struct seal_row where = {"device_key", tenant, row->dn,
@@ -70,18 +69,31 @@ enum err
 device_key_make(struct core *c, struct store *st, uint32_t tenant,
     struct device_key_row *row, struct key32 *out)
 {
-	enum err e = fill_key(c, tenant, row, out);
+	enum err e = device_key_fill(c, tenant, row, out);
 
 	return e == ERR_OK ? store_device_key_insert(st, row) : e;
 }
 
 enum err
-device_key_renew(struct core *c, struct store *st, uint32_t tenant,
-    struct device_key_row *row, struct key32 *out)
+device_proof_by(struct txn *tx, const struct device *dev,
+    const struct device_key_row *row, const struct model_row *model,
+    const char *what, const struct confirm *req)
 {
-	enum err e = fill_key(c, tenant, row, out);
+	unsigned char want[32] = {0};
+	struct key32 k = {{0}};
+	enum err e;
 
-	return e == ERR_OK ? store_device_key_change(st, row) : e;
+	e = row->epoch != req->epoch ? ERR_INTERNAL :
+	    device_root(tx->call->core, tx->st, tx->call->tenant->name, dev,
+		row, model, &k);
+	if (e == ERR_OK)
+		e = kdf_proof(&k, dev->device_id, req->epoch, what,
+		    req->challenge, CHALLENGE_LEN, want);
+	if (e == ERR_OK && !ct_equal(want, req->answer, sizeof(want)))
+		e = ERR_PROOF;
+	key32_wipe(&k);
+	wipe(want, sizeof(want));
+	return e;
 }
 
 enum err
@@ -90,8 +102,6 @@ device_proof(struct txn *tx, const struct device *dev, const char *what,
 {
 	struct device_key_row *row = calloc(1, sizeof(*row));
 	struct model_row *model = calloc(1, sizeof(*model));
-	unsigned char want[32] = {0};
-	struct key32 k = {{0}};
 	enum err e;
 
 	e = row == NULL || model == NULL ? ERR_NOMEM :
@@ -101,15 +111,7 @@ device_proof(struct txn *tx, const struct device *dev, const char *what,
 	if (e == ERR_NOT_FOUND)
 		e = ERR_INTERNAL;
 	if (e == ERR_OK)
-		e = device_root(tx->call->core, tx->st,
-		    tx->call->tenant->name, dev, row, model, &k);
-	if (e == ERR_OK)
-		e = kdf_proof(&k, dev->device_id, req->epoch, what,
-		    req->challenge, CHALLENGE_LEN, want);
-	if (e == ERR_OK && !ct_equal(want, req->answer, sizeof(want)))
-		e = ERR_PROOF;
-	key32_wipe(&k);
-	wipe(want, sizeof(want));
+		e = device_proof_by(tx, dev, row, model, what, req);
 	free(row);
 	free(model);
 	return e;

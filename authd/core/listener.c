@@ -128,42 +128,54 @@ core_device_self(struct core_call *call, const char *identity,
 }
 
 enum err
-device_peers(struct core *c, struct store *st, uint32_t tenant, uint64_t dn,
-    uint32_t epoch, const name_t *names, uint32_t n, struct peer *out,
-    uint32_t *nout)
+audience_peers(struct core *c, const struct pskid *of,
+    const struct audience *a, uint32_t n, struct peer *out, uint32_t *nout)
 {
-	struct audience a;
-	uint32_t i, got = 0;
-	struct peer *p;
+	struct peer *p = out;
+	uint32_t i;
 	enum err e;
 
-	for (i = 0; i < n && i < ORDER_PEERS_MAX; i++) {
-		e = store_audience_get(st, names[i], &a);
-		if (e == ERR_NOT_FOUND || (e == ERR_OK && a.retired))
-			continue;
-		if (e != ERR_OK)
-			return e;
-		p = &out[got++];
-		memcpy(p->audience, a.name, sizeof(p->audience));
-		memcpy(p->host, a.host, sizeof(p->host));
-		p->port = a.port;
-		e = identity_make(c, tenant, dn, epoch, a.name, p->identity);
+	for (i = 0; i < n && i < ORDER_PEERS_MAX; i++, p++) {
+		memcpy(p->audience, a[i].name, sizeof(p->audience));
+		memcpy(p->host, a[i].host, sizeof(p->host));
+		p->port = a[i].port;
+		e = identity_make(c, of->tenant, of->dn, of->epoch, a[i].name,
+		    p->identity);
 		if (e != ERR_OK)
 			return e;
 	}
 	/* The authority itself is a peer of each device. */
-	p = &out[got++];
 	pthread_mutex_lock(&c->endpoint_lock);
 	memcpy(p->host, c->device_host, sizeof(p->host));
 	p->port = c->device_port;
 	pthread_mutex_unlock(&c->endpoint_lock);
 	e = copy_str(p->audience, sizeof(p->audience), AUDIENCE_AUTHORITY);
 	if (e == ERR_OK)
-		e = identity_make(c, tenant, dn, epoch, AUDIENCE_AUTHORITY,
-		    p->identity);
+		e = identity_make(c, of->tenant, of->dn, of->epoch,
+		    AUDIENCE_AUTHORITY, p->identity);
 	if (e == ERR_OK)
-		*nout = got;
+		*nout = i + 1;
 	return e;
+}
+
+enum err
+device_peers(struct core *c, struct store *st, uint32_t tenant, uint64_t dn,
+    uint32_t epoch, const name_t *names, uint32_t n, struct peer *out,
+    uint32_t *nout)
+{
+	const struct pskid of = {.tenant = tenant, .dn = dn, .epoch = epoch};
+	struct audience a[ORDER_PEERS_MAX];
+	uint32_t i, got = 0;
+	enum err e;
+
+	for (i = 0; i < n && i < ORDER_PEERS_MAX; i++) {
+		e = store_audience_get(st, names[i], &a[got]);
+		if (e == ERR_OK && !a[got].retired)
+			got++;
+		else if (e != ERR_OK && e != ERR_NOT_FOUND)
+			return e;
+	}
+	return audience_peers(c, &of, a, got, out, nout);
 }
 
 struct peering {

@@ -17,17 +17,20 @@ order_has_station(const struct order *o, const char *name)
 }
 
 enum err
+order_admits(const struct core_call *call, const struct order *o)
+{
+	const struct caller *who = call->caller;
+
+	return who->role == ROLE_STATION && order_has_station(o, who->name) ?
+	    ERR_OK : ERR_STATION;
+}
+
+enum err
 order_for_station(struct txn *tx, const char *name, struct order *out)
 {
-	const struct caller *who = tx->call->caller;
-	enum err e;
+	enum err e = store_order_get(tx->st, name, out);
 
-	e = store_order_get(tx->st, name, out);
-	if (e != ERR_OK)
-		return e;
-	if (who->role != ROLE_STATION || !order_has_station(out, who->name))
-		return ERR_STATION;
-	return ERR_OK;
+	return e == ERR_OK ? order_admits(tx->call, out) : e;
 }
 
 static enum err

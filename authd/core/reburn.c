@@ -25,16 +25,23 @@ key_was_released(struct txn *tx, const struct device *dev)
 	return ERR_SERIAL_USED;
 }
 
-enum err
-reburn_approved(struct txn *tx, const struct device *dev,
-    struct device_key_row *row)
+int
+reburn_is(const struct device *dev, const struct device_key_row *row)
 {
+	return dev->pending != 0 && device_had_proof(dev) &&
+	    row->epoch == dev->pending && !row->has_asked;
+}
+
+enum err
+reburn_approved(struct txn *tx, const struct device *dev)
+{
+	struct device_key_row row;
 	enum err e;
 
-	if (dev->pending == 0 || !device_had_proof(dev))
+	if (dev->pending == 0)
 		return ERR_NOT_FOUND;
-	e = store_device_key_get(tx->st, dev->dn, dev->pending, row);
-	return e == ERR_OK && row->has_asked ? ERR_NOT_FOUND : e;
+	e = store_device_key_get(tx->st, dev->dn, dev->pending, &row);
+	return e == ERR_OK && !reburn_is(dev, &row) ? ERR_NOT_FOUND : e;
 }
 
 enum err

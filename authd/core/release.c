@@ -9,40 +9,42 @@
 struct releasing {
 	const char *device_id;
 	const struct release_request *req;
-	struct release *out; /* a draft until committed */
+	struct burn_look look;
+	struct release out; /* a draft until committed */
 	struct buf jwe;
-	struct key_release key;
+	int moved; /* to another device's key, or between device and station */
 };
+
+/* Out of the authority to one station. */
+static enum err
+may_station(struct txn *tx, struct burn_look *l)
+{
+	if (l->station != 0 && l->station != tx->call->caller->number)
+		return ERR_STATION;
+	l->station = tx->call->caller->number;
+	return ERR_OK;
+}
 
 /* A unit that came back: the new epoch's key, too, to one station only. */
 static enum err
-may_again(struct txn *tx, const struct device *dev)
+may_again(struct txn *tx, struct burn_look *l)
 {
-	struct device_key_row row;
-	uint64_t station = 0;
-	enum err e;
-
-	e = reburn_approved(tx, dev, &row);
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_WRONG_STATE : e;
-	if (row.released == 0)
-		return store_device_set_station(tx->st, dev->dn,
-		    tx->call->caller->number);
-	e = store_device_station(tx->st, dev->dn, &station);
-	return e == ERR_OK && station != tx->call->caller->number ?
-	    ERR_STATION : e;
+	if (!reburn_is(&l->device, &l->key))
+		return ERR_WRONG_STATE;
+	if (l->key.released == 0)
+		l->station = 0;
+	return may_station(tx, l);
 }
 
-/* Out of the authority only before the confirmation, to one station. */
+/* Only before the confirmation. */
 static enum err
-may_release(struct txn *tx, const struct order *o, const struct device *dev,
-    uint32_t epoch)
+may_release(struct txn *tx, struct burn_look *l, uint32_t epoch)
 {
-	uint64_t station = 0;
-	enum err e;
+	const struct device *dev = &l->device;
+	const struct order *o = &l->order;
 
 	if (dev->pending != 0 && epoch == dev->pending)
-		return may_again(tx, dev);
+		return may_again(tx, l);
 	if (dev->state != DEV_RESERVED && dev->state != DEV_BURNING)
 		return dev->state == DEV_REVOKED ? ERR_DEVICE_REVOKED :
 		    ERR_WRONG_STATE;
@@ -64,14 +66,7 @@ may_release(struct txn *tx, const struct order *o, const struct device *dev,
 	if (dev->state == DEV_RESERVED &&
 	    o->expires_at <= clock_wall_s(tx->call->core->clock))
 		return ERR_ORDER_EXPIRED;
-	e = store_device_station(tx->st, dev->dn, &station);
-	if (e == ERR_OK && station != 0 &&
-	    station != tx->call->caller->number)
-		return ERR_STATION;
-	if (e == ERR_OK && station == 0)
-		e = store_device_set_station(tx->st, dev->dn,
-		    tx->call->caller->number);
-	return e;
+	return may_station(tx, l);
 }
 
 static enum err
@@ -111,23 +106,15 @@ wanted_key(struct txn *tx, const struct order *o, const struct device *dev,
  * the challenge is of this release.
  */
 static enum err
-register_key(struct txn *tx, const struct order *o, const struct device *dev,
-    struct releasing *r)
+take_key(struct txn *tx, struct releasing *r)
 {
-	struct device_public pub, old;
+	const struct device_public old = r->look.pub;
+	struct device_public *pub = &r->look.pub;
 	enum err e;
 
-	e = wanted_key(tx, o, dev, r->req, &pub);
-	if (e == ERR_OK)
-		e = store_device_public_get(tx->st, dev->dn, &old);
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
-	r->key.moved = pub.there != old.there ||
-	    memcmp(pub.xy, old.xy, sizeof(pub.xy)) != 0;
-	e = store_device_public_set(tx->st, dev->dn, &pub);
-	if (e == ERR_EXISTS)
-		detail_set(&tx->call->detail, "device_key: it is another "
-		    "device's");
+	e = wanted_key(tx, &r->look.order, &r->look.device, r->req, pub);
+	r->moved = pub->there != old.there ||
+	    memcmp(pub->xy, old.xy, sizeof(old.xy)) != 0;
 	return e;
 }
 
@@ -136,71 +123,67 @@ register_key(struct txn *tx, const struct order *o, const struct device *dev,
  * has alone must not have been a station's before.
  */
 static enum err
-key_for(struct txn *tx, const struct key_release *r,
-    struct device_key_row *row, const struct model_row *model,
-    struct key32 *k)
+key_for(struct txn *tx, struct burn_look *l, int renew, struct key32 *k)
 {
 	struct core *c = tx->call->core;
 
-	if (r->moved && row->released > 0)
-		return device_key_renew(c, tx->st, r->dev->tenant, row, k);
-	return device_root(c, tx->st, tx->call->tenant->name, r->dev, row,
-	    model, k);
+	if (!l->has_key)
+		return ERR_INTERNAL;
+	if (renew)
+		return device_key_fill(c, l->device.tenant, &l->key, k);
+	return device_root(c, tx->st, tx->call->tenant->name, &l->device,
+	    &l->key, &l->model, k);
 }
 
 enum err
-key_release(struct txn *tx, struct key_release *r, struct buf *jwe)
+key_release(struct txn *tx, struct burn_look *l, const char *jwk, int moved,
+    struct buf *jwe)
 {
-	struct device_key_row *row;
-	struct model_row *model;
+	const int renew = moved && l->key.released > 0;
 	struct key32 k = {{0}};
 	enum err e;
 
-	row = calloc(1, sizeof(*row));
-	model = calloc(1, sizeof(*model));
-	e = row == NULL || model == NULL ? ERR_NOMEM :
-	    store_device_key_get(tx->st, r->dev->dn, r->epoch, row);
-	if (e == ERR_OK)
-		r->count = row->released + 1;
-	if (e == ERR_OK && row->data_key == 0)
-		e = store_model_get(tx->st, r->dev->model, model);
-	if (e == ERR_NOT_FOUND)
-		e = ERR_INTERNAL;
-	if (e == ERR_OK)
-		e = key_for(tx, r, row, model, &k);
+	e = key_for(tx, l, renew, &k);
 	if (e == ERR_OK) {
 		buf_reset(jwe);
-		e = release_key_seal(r->jwk, r->dev->device_id, r->epoch, &k,
-		    jwe);
+		e = release_key_seal(jwk, l->device.device_id, l->key.epoch,
+		    &k, jwe);
 	}
 	key32_wipe(&k);
 	if (e == ERR_REQUEST)
 		detail_set(&tx->call->detail, "station_key: a public P-256 "
 		    "key as JWK");
-	free(row);
-	free(model);
-	return e == ERR_OK ? store_device_key_released(tx->st, r->dev->dn,
-	    r->epoch) : e;
+	if (e != ERR_OK)
+		return e;
+	if (l->device.state == DEV_RESERVED)
+		l->device.state = DEV_BURNING;
+	e = store_burn_released(tx->st, l, renew);
+	if (e == ERR_EXISTS)
+		detail_set(&tx->call->detail, "device_key: it is another "
+		    "device's");
+	return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
 }
 
 static enum err
-fill_release(struct txn *tx, struct releasing *r, const struct order *o)
+fill_release(struct txn *tx, struct releasing *r)
 {
-	struct release *out = r->out;
-	struct device *dev = &out->device;
-	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    r->req->epoch, tx->call->caller->number, r->key.count};
+	const struct burn_look *l = &r->look;
+	struct release *out = &r->out;
+	const struct pskid of = {.tenant = tx->call->tenant->number,
+	    .dn = l->device.dn, .epoch = r->req->epoch};
+	const struct challenge_of about = {of.tenant, of.dn, of.epoch,
+	    tx->call->caller->number, l->key.released};
 	enum err e;
 
 	if (r->jwe.len >= sizeof(out->key))
 		return ERR_INTERNAL;
 	memcpy(out->key, r->jwe.p, r->jwe.len + 1);
+	out->device = l->device;
 	memcpy(out->issuer, tx->call->tenant->issuer, sizeof(out->issuer));
 	e = challenge_make(tx->call->core, &about, out->challenge);
 	if (e == ERR_OK)
-		e = device_peers(tx->call->core, tx->st, about.tenant,
-		    dev->dn, about.epoch, o->peers, o->npeers, out->peers,
-		    &out->npeers);
+		e = audience_peers(tx->call->core, &of, l->peers, l->npeers,
+		    out->peers, &out->npeers);
 	return e;
 }
 
@@ -208,30 +191,25 @@ static enum err
 release_txn(struct txn *tx)
 {
 	struct releasing *r = tx->arg;
-	struct device *dev = &r->out->device;
-	struct order o;
+	struct device *dev = &r->look.device;
 	enum err e;
 
-	e = store_device_by_id(tx->st, r->device_id, dev);
-	if (e == ERR_OK) {
-		(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-		    (unsigned long long)dev->dn);
-		e = order_for_station(tx, dev->order, &o);
-	}
-	if (e == ERR_OK) /* locks the row */
-		e = store_device_get(tx->st, dev->dn, dev);
+	e = store_burn_look(tx->st, r->device_id, r->req->epoch, &r->look);
+	if (e != ERR_OK)
+		return e;
+	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
+	    (unsigned long long)dev->dn);
 	dev->tenant = tx->call->tenant->number;
+	e = order_admits(tx->call, &r->look.order);
 	if (e == ERR_OK)
-		e = may_release(tx, &o, dev, r->req->epoch);
+		e = may_release(tx, &r->look, r->req->epoch);
 	if (e == ERR_OK)
-		e = register_key(tx, &o, dev, r);
+		e = take_key(tx, r);
 	if (e == ERR_OK)
-		e = key_release(tx, &r->key, &r->jwe);
-	if (e == ERR_OK && dev->state == DEV_RESERVED) {
-		dev->state = DEV_BURNING;
-		e = store_device_update(tx->st, dev);
-	}
-	return e == ERR_OK ? fill_release(tx, r, &o) : e;
+		e = key_release(tx, &r->look, r->req->device_key[0] != '\0' ?
+		    r->req->device_key : r->req->station_key, r->moved,
+		    &r->jwe);
+	return e == ERR_OK ? fill_release(tx, r) : e;
 }
 
 /* Which key of a device, so that one that was tried first is on record. */
@@ -254,12 +232,9 @@ enum err
 core_release(struct core_call *call, const char *device_id,
     const struct release_request *req, struct release *out)
 {
-	struct releasing r = {.device_id = device_id, .req = req,
-	    .jwe = {.max = 1024}, .key = {.epoch = req->epoch,
-	    .jwk = req->device_key[0] != '\0' ? req->device_key :
-	    req->station_key}};
 	struct txn tx = {.call = call, .mode = STORE_WRITE,
-	    .action = "device.release", .object_kind = "device", .arg = &r};
+	    .action = "device.release", .object_kind = "device"};
+	struct releasing *r;
 	enum err e;
 
 	if (!name_is_device_id(device_id))
@@ -273,16 +248,18 @@ core_release(struct core_call *call, const char *device_id,
 	    keyring_prepare(call->core, call->tenant->number);
 	if (e != ERR_OK)
 		return e;
-	r.out = calloc(1, sizeof(*r.out));
-	if (r.out == NULL)
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
 		return ERR_NOMEM;
-	r.key.dev = &r.out->device;
+	*r = (struct releasing){.device_id = device_id, .req = req,
+	    .jwe = {.max = 1024}};
+	tx.arg = r;
 	e = not_found(call, txn_run(&tx, release_txn), "device",
 	    device_id);
 	if (e == ERR_OK)
-		*out = *r.out;
-	wipe(r.out, sizeof(*r.out));
-	free(r.out);
-	buf_free(&r.jwe);
+		*out = r->out;
+	buf_free(&r->jwe);
+	wipe(r, sizeof(*r));
+	free(r);
 	return e;
 }

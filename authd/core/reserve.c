@@ -5,22 +5,23 @@
 
 struct reserving {
 	const char *order, *serial;
+	struct reserve_look look;
 	struct device device;
 	int created;
+	int raced; /* in an attempt before: look twice */
 };
 
 /* A unit that has an identity gets the same again, or none. */
 static enum err
 again(struct txn *tx, const struct order *o, const struct device *present)
 {
-	struct device_key_row row;
 	enum err e;
 
 	if (present->state == DEV_BURNING && o->reburn == REBURN_NEVER)
 		return key_was_released(tx, present);
 	if (present->state == DEV_RESERVED || present->state == DEV_BURNING)
 		return ERR_OK;
-	e = reburn_approved(tx, present, &row);
+	e = reburn_approved(tx, present);
 	if (e != ERR_NOT_FOUND)
 		return e;
 	detail_set(&tx->call->detail, "device %s is %s", present->device_id,
@@ -44,22 +45,19 @@ make_key(struct txn *tx, const struct device *dev, int derived)
 	return e;
 }
 
-/*
- * The first epoch that no void device of this name has had: a key derived
- * from the model's depends on nothing else, and the void one's was released.
- */
+/* Another order's, with a device_id that its template makes, too. */
 static enum err
-first_epoch(struct txn *tx, struct device *dev)
+check_free(struct txn *tx, const struct device *dev)
 {
-	uint32_t used;
+	struct device other;
 	enum err e;
 
-	e = store_device_void_epoch(tx->st, dev->device_id, &used);
-	if (e == ERR_OK && used == UINT32_MAX)
-		e = ERR_EXISTS;
-	if (e == ERR_OK)
-		dev->epoch = used + 1;
-	return e;
+	e = store_device_by_id(tx->st, dev->device_id, &other);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_OK : e;
+	detail_set(&tx->call->detail, "device_id %s is taken by another "
+	    "order's device", dev->device_id);
+	return ERR_EXISTS;
 }
 
 static enum err
@@ -67,32 +65,10 @@ enrol(struct txn *tx, const struct order *o, struct device *dev)
 {
 	enum err e;
 
-	e = first_epoch(tx, dev);
-	if (e == ERR_OK)
-		e = store_device_insert(tx->st, dev);
-	if (e == ERR_OK)
-		e = make_key(tx, dev, o->derived);
-	if (e == ERR_OK)
-		e = store_member_add(tx->st, dev->dn, o->model_group);
-	if (e == ERR_OK)
-		e = store_member_add(tx->st, dev->dn, o->group);
-	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev);
-	/* Someone was faster with the same serial: start again, find it. */
-	return e == ERR_EXISTS ? ERR_CONFLICT : e;
-}
-
-/*
- * While this one waited for the order's row, another one may have reserved
- * the same serial: start again, find it.
- */
-static int
-overtaken(struct txn *tx, const struct order *o, const char *serial)
-{
-	struct device other;
-
-	return serial != NULL && store_device_by_serial(tx->st, o->name,
-	    serial, &other) == ERR_OK;
+	e = store_device_insert(tx->st, dev);
+	if (e == ERR_EXISTS)
+		return ERR_CONFLICT;
+	return e == ERR_OK ? make_key(tx, dev, o->derived) : e;
 }
 
 enum err
@@ -113,18 +89,16 @@ serial_is_new(struct txn *tx, const struct order *o, const char *serial)
 
 enum err
 order_enrol(struct txn *tx, const struct order *o, const char *serial,
-    struct device *dev)
+    int look, struct device *dev)
 {
-	struct device other;
 	uint32_t place;
 	enum err e;
 
 	e = serial_is_new(tx, o, serial);
 	if (e != ERR_OK)
 		return e;
+	/* The order's row is locked from here on: few round trips. */
 	e = store_order_take(tx->st, o->name, &place);
-	if (e == ERR_ORDER_FULL && overtaken(tx, o, serial))
-		return ERR_CONFLICT;
 	if (e != ERR_OK)
 		return e;
 	memset(dev, 0, sizeof(*dev));
@@ -132,6 +106,9 @@ order_enrol(struct txn *tx, const struct order *o, const char *serial,
 	dev->state = DEV_RESERVED;
 	memcpy(dev->order, o->name, sizeof(dev->order));
 	memcpy(dev->model, o->model, sizeof(dev->model));
+	dev->ngroups = 2;
+	dev->groups[0] = o->model_group;
+	dev->groups[1] = o->group;
 	if (serial != NULL)
 		(void)snprintf(dev->serial, sizeof(dev->serial), "%s", serial);
 	else
@@ -143,37 +120,48 @@ order_enrol(struct txn *tx, const struct order *o, const char *serial,
 		    "of this order's template", dev->serial);
 		return e;
 	}
-	e = store_device_by_id(tx->st, dev->device_id, &other);
-	if (e == ERR_OK && overtaken(tx, o, serial))
-		return ERR_CONFLICT;
-	if (e == ERR_OK) {
-		detail_set(&tx->call->detail, "device_id %s is taken by "
-		    "another order's device", dev->device_id);
-		return ERR_EXISTS;
-	}
-	return e == ERR_NOT_FOUND ? enrol(tx, o, dev) : e;
+	e = look ? check_free(tx, dev) : ERR_OK;
+	return e == ERR_OK ? enrol(tx, o, dev) : e;
+}
+
+/*
+ * While this one waited for the order's row, another one may have reserved
+ * the same serial, may be in the last place: start again, find it. Only who
+ * still has the trouble then looks where it comes from.
+ */
+static enum err
+reserve_new(struct txn *tx, struct reserving *r)
+{
+	enum err e;
+
+	e = order_enrol(tx, &r->look.order, r->serial, r->raced, &r->device);
+	if (e == ERR_ORDER_FULL && !r->raced)
+		e = ERR_CONFLICT;
+	r->raced |= e == ERR_CONFLICT;
+	return e;
 }
 
 static enum err
 reserve_txn(struct txn *tx)
 {
 	struct reserving *r = tx->arg;
-	struct order o;
+	const struct order *o = &r->look.order;
 	enum err e;
 
-	e = not_found(tx->call, order_for_station(tx, r->order, &o),
-	    "order", r->order);
+	e = not_found(tx->call, store_reserve_look(tx->st, r->order,
+	    r->serial, &r->look), "order", r->order);
+	if (e == ERR_OK)
+		e = order_admits(tx->call, o);
 	if (e == ERR_OK) /* before a number is taken */
-		e = order_check_serial(&o, r->serial);
+		e = order_check_serial(o, r->serial);
 	if (e != ERR_OK)
 		return e;
-	r->created = 0;
-	e = store_device_by_serial(tx->st, o.name, r->serial, &r->device);
-	if (e == ERR_OK) {
-		e = again(tx, &o, &r->device);
-	} else if (e == ERR_NOT_FOUND) {
-		r->created = 1;
-		e = order_enrol(tx, &o, r->serial, &r->device);
+	r->created = !r->look.there;
+	if (r->created) {
+		e = reserve_new(tx, r);
+	} else {
+		r->device = r->look.device;
+		e = again(tx, o, &r->device);
 	}
 	if (e == ERR_OK)
 		(void)snprintf(tx->note, sizeof(tx->note),

@@ -17,6 +17,7 @@ struct pulling {
 	const struct ticket_request *req;
 	struct device_public key;
 	struct ticket *out;
+	struct burn_look look; /* of the identity under way */
 	struct buf jwe;
 };
 
@@ -43,18 +44,23 @@ order_fits(struct core_call *call, const struct order *o)
 
 /* One identity as the ticket has it; another release of its key. */
 static enum err
-fill_unit(struct txn *tx, struct pulling *p, const struct order *o,
-    const struct device *dev, struct ticket_unit *u)
+fill_unit(struct txn *tx, struct pulling *p, const struct device *dev,
+    struct ticket_unit *u)
 {
 	struct core *c = tx->call->core;
-	const struct challenge_of about = {tx->call->tenant->number, dev->dn,
-	    dev->epoch, tx->call->caller->number, 0};
-	struct key_release key = {.dev = dev, .epoch = dev->epoch,
-	    .jwk = p->req->station_key};
+	const struct pskid of = {.tenant = tx->call->tenant->number,
+	    .dn = dev->dn, .epoch = dev->epoch};
+	const struct challenge_of about = {of.tenant, of.dn, of.epoch,
+	    tx->call->caller->number, 0};
 	char note[64];
 	enum err e;
 
-	e = key_release(tx, &key, &p->jwe);
+	e = store_burn_look(tx->st, dev->device_id, dev->epoch, &p->look);
+	if (e != ERR_OK)
+		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+	p->look.device.tenant = of.tenant;
+	p->look.station = tx->call->caller->number;
+	e = key_release(tx, &p->look, p->req->station_key, 0, &p->jwe);
 	if (e != ERR_OK)
 		return e;
 	if (p->jwe.len >= sizeof(u->key))
@@ -66,8 +72,8 @@ fill_unit(struct txn *tx, struct pulling *p, const struct order *o,
 	u->epoch = dev->epoch;
 	e = ticket_challenge_make(c, &about, u->challenge);
 	if (e == ERR_OK)
-		e = device_peers(c, tx->st, about.tenant, dev->dn, dev->epoch,
-		    o->peers, o->npeers, u->peers, &u->npeers);
+		e = audience_peers(c, &of, p->look.peers, p->look.npeers,
+		    u->peers, &u->npeers);
 	(void)snprintf(note, sizeof(note), "epoch %u in ticket %s",
 	    dev->epoch, p->req->id);
 	return e == ERR_OK ? txn_audit_device(tx, "device.release", dev->dn,
@@ -81,16 +87,10 @@ new_unit(struct txn *tx, struct pulling *p, const struct order *o,
 	struct device dev;
 	enum err e;
 
-	e = order_enrol(tx, o, NULL, &dev);
+	e = order_enrol(tx, o, NULL, 1, &dev);
 	if (e == ERR_OK)
 		e = store_ticket_unit_add(tx->st, p->req->id, dev.dn);
-	if (e == ERR_OK)
-		e = store_device_set_station(tx->st, dev.dn,
-		    tx->call->caller->number);
-	dev.state = DEV_BURNING;
-	if (e == ERR_OK)
-		e = store_device_update(tx->st, &dev);
-	return e == ERR_OK ? fill_unit(tx, p, o, &dev, u) : e;
+	return e == ERR_OK ? fill_unit(tx, p, &dev, u) : e;
 }
 
 static enum err
@@ -146,7 +146,7 @@ same_ticket(struct txn *tx, struct pulling *p, const struct order *o,
 		e = store_device_get(tx->st, rows[i].dn, &dev);
 		if (e != ERR_OK || dev.state != DEV_BURNING)
 			continue;
-		e = fill_unit(tx, p, o, &dev, &t->units[t->n]);
+		e = fill_unit(tx, p, &dev, &t->units[t->n]);
 		t->n += e == ERR_OK;
 	}
 	t->expires_at = row->expires_at;

@@ -8,27 +8,24 @@
 /*
  * A new device in a place of the order, with its key. serial NULL: that of an
  * identity in a ticket, which no unit can have, until its burn is pushed.
+ * look: says so when another order's device has its device_id; else that is
+ * ERR_CONFLICT, as is a serial that another one has taken meanwhile.
  */
 #define TICKET_SERIAL '~'
 enum err order_enrol(struct txn *tx, const struct order *o,
-    const char *serial, struct device *dev) MUST_CHECK;
+    const char *serial, int look, struct device *dev) MUST_CHECK;
 /*
  * Policy never: scrapped after its key had been released, a serial number has
  * had its identity, too. ERR_SERIAL_USED. serial NULL: none yet.
  */
 enum err serial_is_new(struct txn *tx, const struct order *o,
     const char *serial) MUST_CHECK;
-/* One release of a key; the caller owns what it points to. */
-struct key_release {
-	const struct device *dev;
-	uint32_t epoch;
-	const char *jwk; /* whom K is encrypted to */
-	int moved; /* another one than before: K is made anew */
-	uint64_t count; /* out: releases of this epoch, with this one */
-};
-/* K, encrypted, into jwe (reset before). */
-enum err key_release(struct txn *tx, struct key_release *r, struct buf *jwe)
-    MUST_CHECK;
+/*
+ * A release of K of l->key, encrypted to jwk, into jwe (reset before). moved:
+ * to another one than before, so that K is made anew if it has been out.
+ */
+enum err key_release(struct txn *tx, struct burn_look *l, const char *jwk,
+    int moved, struct buf *jwe) MUST_CHECK;
 /* That of an identity in a ticket: good as long as the ticket is. */
 enum err ticket_challenge_make(const struct core *c,
     const struct challenge_of *o, unsigned char out[CHALLENGE_LEN])

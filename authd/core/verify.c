@@ -11,7 +11,7 @@
 struct verifying {
 	const char *device_id;
 	const struct confirm *req; /* NULL: a challenge is asked for */
-	struct device device;
+	struct burn_look look;
 	uint32_t epoch;
 	enum err used; /* of the challenge's one use */
 	unsigned char challenge[CHALLENGE_LEN];
@@ -26,20 +26,21 @@ about(const struct core_call *call, const struct device *dev)
 
 /* For a station of its order. */
 static enum err
-find_finished(struct txn *tx, struct verifying *v, struct order *o)
+find_finished(struct txn *tx, struct verifying *v)
 {
-	struct device *dev = &v->device;
+	struct device *dev = &v->look.device;
 	enum err e;
 
-	e = store_device_by_id(tx->st, v->device_id, dev);
+	e = store_burn_look(tx->st, v->device_id,
+	    v->req == NULL ? 0 : v->req->epoch, &v->look);
 	if (e != ERR_OK)
 		return e;
 	dev->tenant = tx->call->tenant->number;
 	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
 	    (unsigned long long)dev->dn);
-	e = order_for_station(tx, dev->order, o);
+	e = order_admits(tx->call, &v->look.order);
 	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
+		return e;
 	if (dev->state == DEV_RESERVED || dev->state == DEV_BURNING) {
 		detail_set(&tx->call->detail, "device %s is %s: finish its "
 		    "burn first", dev->device_id,
@@ -54,14 +55,13 @@ challenge_txn(struct txn *tx)
 {
 	struct verifying *v = tx->arg;
 	struct challenge_of what;
-	struct order o;
 	enum err e;
 
-	e = find_finished(tx, v, &o);
+	e = find_finished(tx, v);
 	if (e != ERR_OK)
 		return e;
-	what = about(tx->call, &v->device);
-	v->epoch = v->device.epoch;
+	what = about(tx->call, &v->look.device);
+	v->epoch = v->look.device.epoch;
 	return verify_make(tx->call->core, &what, v->challenge);
 }
 
@@ -88,9 +88,8 @@ static enum err
 look_txn(struct txn *tx)
 {
 	struct verifying *v = tx->arg;
-	struct order o;
 
-	return find_finished(tx, v, &o);
+	return find_finished(tx, v);
 }
 
 /*
@@ -110,7 +109,7 @@ use_challenge(struct core_call *call, struct verifying *v)
 	e = txn_run(&tx, look_txn);
 	if (e != ERR_OK)
 		return err_retryable(e) ? e : ERR_OK;
-	what = about(call, &v->device);
+	what = about(call, &v->look.device);
 	v->used = verify_use(call->core, &what, v->req->challenge);
 	return v->used == ERR_CHALLENGE ? ERR_OK : v->used;
 }
@@ -119,11 +118,10 @@ static enum err
 verify_txn(struct txn *tx)
 {
 	struct verifying *v = tx->arg;
-	const struct device *dev = &v->device;
-	struct order o;
+	const struct device *dev = &v->look.device;
 	enum err e;
 
-	e = find_finished(tx, v, &o);
+	e = find_finished(tx, v);
 	if (e == ERR_OK && (v->used != ERR_OK ||
 	    v->req->epoch != dev->epoch)) {
 		detail_set(&tx->call->detail, "it is for one answer, of epoch "
@@ -131,7 +129,7 @@ verify_txn(struct txn *tx)
 		return ERR_CHALLENGE;
 	}
 	if (e == ERR_OK)
-		e = answer_check(tx, &o, dev, v->req);
+		e = answer_check(tx, &v->look, v->req);
 	if (e == ERR_PROOF && dev->pending != 0)
 		detail_set(&tx->call->detail, "epoch %u is given to it and "
 		    "not used yet", dev->pending);
@@ -159,6 +157,6 @@ core_verify(struct core_call *call, const char *device_id,
 		e = not_found(call, txn_run(&tx, verify_txn), "device",
 		    device_id);
 	if (e == ERR_OK)
-		*out = v.device;
+		*out = v.look.device;
 	return e;
 }

@@ -9,43 +9,36 @@
  */
 struct voiding {
 	const char *device_id, *reason;
-	struct device device;
+	struct burn_look look;
 };
 
 /* An admin may always; a station what is its own. */
 static enum err
-may_void(struct txn *tx, const struct order *o, const struct device *dev)
+may_void(struct txn *tx, const struct burn_look *l)
 {
 	const struct caller *who = tx->call->caller;
-	uint64_t station = 0;
-	enum err e;
 
 	if (who->role == ROLE_ADMIN)
 		return ERR_OK;
-	if (who->role != ROLE_STATION || !order_has_station(o, who->name))
+	if (l->station != 0 && l->station != who->number)
 		return ERR_STATION;
-	e = store_device_station(tx->st, dev->dn, &station);
-	if (e == ERR_OK && station != 0 && station != who->number)
-		e = ERR_STATION;
-	return e;
+	return order_admits(tx->call, &l->order);
 }
 
 static enum err
 find_device(struct txn *tx, struct voiding *v)
 {
-	struct device *dev = &v->device;
+	const struct device *dev = &v->look.device;
 	uint32_t epoch = 0;
 	enum err e;
 
-	e = store_device_by_id(tx->st, v->device_id, dev);
+	e = store_burn_look(tx->st, v->device_id, 0, &v->look); /* locked */
 	if (e == ERR_NOT_FOUND && store_device_void_epoch(tx->st,
 	    v->device_id, &epoch) == ERR_OK && epoch > 0) {
 		detail_set(&tx->call->detail, "device %s is void",
 		    v->device_id);
 		return ERR_NOT_FOUND;
 	}
-	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev); /* locked */
 	if (e != ERR_OK)
 		return e;
 	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
@@ -57,16 +50,14 @@ static enum err
 void_txn(struct txn *tx)
 {
 	struct voiding *v = tx->arg;
-	struct device *dev = &v->device;
-	struct order o;
+	const struct order *o = &v->look.order;
+	struct device *dev = &v->look.device;
 	int counts;
 	enum err e;
 
 	e = find_device(tx, v);
 	if (e == ERR_OK)
-		e = store_order_get(tx->st, dev->order, &o);
-	if (e == ERR_OK)
-		e = may_void(tx, &o, dev);
+		e = may_void(tx, &v->look);
 	if (e == ERR_OK && dev->state != DEV_RESERVED &&
 	    dev->state != DEV_BURNING) {
 		detail_set(&tx->call->detail, "device %s is %s: what is "
@@ -76,10 +67,10 @@ void_txn(struct txn *tx)
 	}
 	if (e != ERR_OK)
 		return e;
-	counts = dev->state == DEV_BURNING && o.reburn == REBURN_NEVER;
+	counts = dev->state == DEV_BURNING && o->reburn == REBURN_NEVER;
 	e = store_device_void(tx->st, dev->dn, v->reason);
 	if (e == ERR_OK && !counts)
-		e = store_order_give_back(tx->st, o.name);
+		e = store_order_give_back(tx->st, o->name);
 	return e == ERR_OK ? store_device_get(tx->st, dev->dn, dev) : e;
 }
 
@@ -101,6 +92,6 @@ core_void(struct core_call *call, const char *device_id, const char *reason,
 	e = not_found(call, txn_run(&tx, void_txn), "device",
 	    device_id);
 	if (e == ERR_OK)
-		*out = v.device;
+		*out = v.look.device;
 	return e;
 }

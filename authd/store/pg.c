@@ -208,6 +208,8 @@ pg_connect(struct store *st)
 	if (e != ERR_OK)
 		goto out;
 	e = PQenterPipelineMode(st->conn) == 1 ? ERR_OK : ERR_STORE;
+	st->plans_ms = PLANS_FIRST_MS;
+	st->plans_until = clock_mono_ms(&clock_system) + st->plans_ms;
 out:
 	if (e != ERR_OK)
 		pg_drop(st);

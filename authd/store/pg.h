@@ -67,7 +67,7 @@ size_t row_bytes(struct pg_row *r, unsigned char *out, size_t size);
 uint32_t row_names(struct pg_row *r, name_t *out, uint32_t max);
 uint32_t row_u32s(struct pg_row *r, uint32_t *out, uint32_t max);
 
-#define PG_ROUND_MAX 4
+#define PG_ROUND_MAX 8
 struct pg_round {
 	int n; /* statements */
 	struct {
@@ -86,6 +86,7 @@ enum pg_tx {
 };
 
 #define PG_STMTS_MAX 128
+#define PLANS_FIRST_MS 1000
 struct store {
 	struct store_pool *pool;
 	PGconn *conn;
@@ -98,6 +99,8 @@ struct store {
 	int warned; /* the server has, in the round read last */
 	int has_audit; /* a row to go with the next statement */
 	struct audit audit;
+	int64_t plans_until; /* monotonic ms: made anew then; */
+	int64_t plans_ms;    /* and kept this long */
 	int has_pending; /* the answer to pending has not been read */
 	struct pg_round pending;
 	struct store *next; /* free list */
@@ -155,7 +158,18 @@ extern const struct stmt pg_begin_read, pg_begin_write, pg_set_tenant,
 /* Runs s in the open transaction; *res is to be cleared. a is freed. */
 enum err pg_run(struct store *st, const struct stmt *s, struct pg_args *a,
     PGresult **res) MUST_CHECK;
-/* Like it, in the transaction or outside of one. */
+/*
+ * n statements in one round, each with what those before it have done and a
+ * snapshot of its own (in a write transaction); the first failure is that of
+ * all. Each of res is to be cleared; every a is freed.
+ */
+struct pg_call {
+	const struct stmt *s;
+	struct pg_args *a; /* or NULL */
+};
+enum err pg_run_all(struct store *st, const struct pg_call *calls, int n,
+    PGresult **res) MUST_CHECK;
+/* Like pg_run, in the transaction or outside of one. */
 enum err pg_run_anywhere(struct store *st, const struct stmt *s,
     struct pg_args *a, PGresult **res) MUST_CHECK;
 /* Decodes one row into out. */
@@ -171,6 +185,11 @@ struct pg_list {
 	size_t max;
 };
 enum err pg_list(struct store *st, const struct stmt *s, struct pg_args *a,
+    const struct pg_list *l, size_t *n) MUST_CHECK;
+/* The first row, and all rows, of what has been run. */
+enum err pg_first(struct store *st, const PGresult *res, row_fn *fn,
+    void *out) MUST_CHECK;
+enum err pg_all(struct store *st, const PGresult *res,
     const struct pg_list *l, size_t *n) MUST_CHECK;
 /* The transaction can only be rolled back from here; gives e. */
 enum err pg_fail(struct store *st, enum err e) MUST_CHECK;

@@ -257,8 +257,10 @@ enum err store_order_give_back(struct store *st, const char *name) MUST_CHECK;
 
 /* ---- devices ---- */
 /*
- * Sets dn, created_at, changed_at. ERR_EXISTS for device_id or serial. Its
- * groups are not written: store_member_add each.
+ * With its groups. Sets dn, created_at, changed_at, and epoch: the first that
+ * no void device of its device_id has had, as a key derived from the model's
+ * depends on nothing else and the void one's may have been released.
+ * ERR_EXISTS for device_id or serial, ERR_NOT_FOUND for a group.
  */
 enum err store_device_insert(struct store *st, struct device *dev) MUST_CHECK;
 /* With groups. In a write transaction the row is locked. */
@@ -289,18 +291,6 @@ enum err store_serial_released(struct store *st, const char *order,
 /* An order without units has zeros. */
 enum err store_order_summary(struct store *st, const char *name,
     struct order_summary *out) MUST_CHECK;
-enum err store_device_station(struct store *st, uint64_t dn,
-    uint64_t *station) MUST_CHECK;
-enum err store_device_set_station(struct store *st, uint64_t dn,
-    uint64_t station) MUST_CHECK;
-/*
- * The device's own public key; there 0: it has none. ERR_EXISTS when another
- * device of the tenant, not void, has the same.
- */
-enum err store_device_public_set(struct store *st, uint64_t dn,
-    const struct device_public *pub) MUST_CHECK;
-enum err store_device_public_get(struct store *st, uint64_t dn,
-    struct device_public *out) MUST_CHECK;
 /* ERR_GROUPS_FULL beyond 8, ERR_EXISTS when in it, ERR_NOT_FOUND. */
 enum err store_member_add(struct store *st, uint64_t dn, uint32_t group)
     MUST_CHECK;
@@ -320,14 +310,8 @@ struct device_key_row {
 };
 enum err store_device_key_insert(struct store *st,
     const struct device_key_row *row) MUST_CHECK; /* ERR_EXISTS */
-/* Another sealed key in the place of the row's; how often it was released
- * stays. */
-enum err store_device_key_change(struct store *st,
-    const struct device_key_row *row) MUST_CHECK; /* ERR_NOT_FOUND */
 enum err store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out) MUST_CHECK;
-enum err store_device_key_released(struct store *st, uint64_t dn,
-    uint32_t epoch) MUST_CHECK; /* counts one more */
 
 /*
  * Drops keys of dead epochs (before the device's own) below one, but for
@@ -491,6 +475,7 @@ struct receipt_kept {
 enum err store_receipts_list(struct store *st, uint64_t pos,
     struct receipt_kept *rows, size_t max, size_t *n) MUST_CHECK;
 
+#include "authd/store/store_burn.h"
 #include "authd/store/store_held.h"
 
 /* ---- audit ---- */

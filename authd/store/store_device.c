@@ -5,11 +5,7 @@
 
 #include "authd/store/pg_device.h"
 
-#define GROUPS \
-	"ARRAY(SELECT x.device_group FROM device_member x " \
-	"WHERE x.tenant = d.tenant AND x.device = d.number ORDER BY 1)"
-#define COLUMNS PG_DEVICE_COLUMNS ", " GROUPS
-#define NOW "floor(extract(epoch FROM clock_timestamp()))::bigint"
+#define COLUMNS PG_DEVICE_COLUMNS ", " PG_DEVICE_GROUPS
 
 void
 row_device(struct store *st, struct pg_row *r, void *out)
@@ -37,44 +33,66 @@ row_device(struct store *st, struct pg_row *r, void *out)
 }
 
 static void
-row_numbered(struct store *st, struct pg_row *r, void *out)
+row_inserted(struct store *st, struct pg_row *r, void *out)
 {
 	struct device *d = out;
 
 	d->tenant = st->tenant;
 	d->dn = row_u64(r);
+	d->epoch = row_u32(r);
 	d->created_at = row_int(r);
 	d->changed_at = row_int(r);
+	d->ngroups = row_u32s(r, d->groups, DEVICE_GROUPS_MAX);
 }
 
+/*
+ * Its groups are counted in the statement that makes it: nobody else can
+ * have given it any.
+ */
 enum err
 store_device_insert(struct store *st, struct device *dev)
 {
 	static const struct stmt s = {"device_insert",
 	    "WITH c AS (UPDATE counter SET next_device = next_device + 1 "
-	    "RETURNING next_device - 1 AS n) "
-	    "INSERT INTO device (tenant, number, device_id, serial, "
+	    "RETURNING next_device - 1 AS n), "
+	    "d AS (INSERT INTO device (tenant, number, device_id, serial, "
 	    "order_name, model, state, proof, epoch) "
-	    "SELECT current_tenant(), c.n, $1, $2, $3, $4, $5, $6, $7 FROM c "
-	    "RETURNING number, created_at, changed_at"};
+	    "SELECT current_tenant(), c.n, $1, $2, $3, $4, $5, $6, "
+	    "1 + (SELECT COALESCE(max(v.epoch), 0) FROM device v "
+	    "WHERE v.device_id = $1 AND v.state = 6) FROM c "
+	    "RETURNING number, epoch, created_at, changed_at), "
+	    "g AS (INSERT INTO device_member (tenant, device, device_group) "
+	    "SELECT current_tenant(), d.number, u.n "
+	    "FROM d, unnest($7::bigint[]) AS u (n) RETURNING device_group) "
+	    "SELECT d.number, d.epoch, d.created_at, d.changed_at, "
+	    "ARRAY(SELECT g.device_group FROM g ORDER BY 1) FROM d"};
+	int64_t groups[DEVICE_GROUPS_MAX];
 	struct pg_args a = {0};
-	struct device done;
+	struct device done = {0};
+	uint32_t i;
 	enum err e;
 
+	if (dev->ngroups > DEVICE_GROUPS_MAX)
+		return pg_fail(st, ERR_GROUPS_FULL);
+	for (i = 0; i < dev->ngroups; i++)
+		groups[i] = dev->groups[i];
 	arg_text(&a, dev->device_id);
 	arg_text(&a, dev->serial);
 	arg_text(&a, dev->order);
 	arg_text(&a, dev->model);
 	arg_int(&a, dev->state);
 	arg_int(&a, dev->proof);
-	arg_int(&a, dev->epoch);
-	e = pg_one(st, &s, &a, row_numbered, &done);
+	arg_ints(&a, groups, dev->ngroups);
+	e = pg_one(st, &s, &a, row_inserted, &done);
 	if (e != ERR_OK)
 		return e;
 	dev->tenant = done.tenant;
 	dev->dn = done.dn;
+	dev->epoch = done.epoch;
 	dev->created_at = done.created_at;
 	dev->changed_at = done.changed_at;
+	dev->ngroups = done.ngroups;
+	memcpy(dev->groups, done.groups, sizeof(dev->groups));
 	return ERR_OK;
 }
 
@@ -93,14 +111,11 @@ get(struct store *st, const struct stmt *look, const struct stmt *lock,
 	return e;
 }
 
-#define LOCK " FOR NO KEY UPDATE OF d"
+#define LOCK PG_DEVICE_LOCK
 #define BY_NUMBER "SELECT " COLUMNS " FROM device d WHERE d.number = $1"
-#define BY_ID \
-	"SELECT " COLUMNS " FROM device d WHERE d.device_id = $1 " \
-	"AND d.state <> 6"
+#define BY_ID "SELECT " COLUMNS " FROM device d WHERE " PG_DEVICE_BY_ID
 #define BY_SERIAL \
-	"SELECT " COLUMNS " FROM device d WHERE d.order_name = $1 " \
-	"AND d.serial = $2 AND d.state <> 6"
+	"SELECT " COLUMNS " FROM device d WHERE " PG_DEVICE_BY_SERIAL
 
 enum err
 store_device_get(struct store *st, uint64_t dn, struct device *out)
@@ -178,7 +193,7 @@ store_device_update(struct store *st, struct device *dev)
 	static const struct stmt s = {"device_update",
 	    "UPDATE device d SET state = $2, proof = $3, epoch = $4, "
 	    "pending = $5, clones = $6, clone_at = $7, clone_epoch = $8, "
-	    "unproven = $9, changed_at = " NOW " WHERE number = $1 "
+	    "unproven = $9, changed_at = " PG_NOW " WHERE number = $1 "
 	    "RETURNING " COLUMNS};
 	struct pg_args a = {0};
 	struct device done;
@@ -215,29 +230,6 @@ store_device_void_epoch(struct store *st, const char *device_id,
 	if (e == ERR_OK)
 		*epoch = (uint32_t)v;
 	return e;
-}
-
-enum err
-store_device_station(struct store *st, uint64_t dn, uint64_t *station)
-{
-	static const struct stmt s = {"device_station",
-	    "SELECT station FROM device WHERE number = $1"};
-	struct pg_args a = {0};
-
-	arg_int(&a, (int64_t)dn);
-	return pg_number(st, &s, &a, station);
-}
-
-enum err
-store_device_set_station(struct store *st, uint64_t dn, uint64_t station)
-{
-	static const struct stmt s = {"device_set_station",
-	    "UPDATE device SET station = $2 WHERE number = $1 RETURNING 1"};
-	struct pg_args a = {0};
-
-	arg_int(&a, (int64_t)dn);
-	arg_int(&a, (int64_t)station);
-	return pg_one(st, &s, &a, NULL, NULL);
 }
 
 struct membership {

@@ -44,23 +44,6 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 }
 
 enum err
-store_device_key_change(struct store *st, const struct device_key_row *row)
-{
-	static const struct stmt s = {"device_key_change",
-	    "UPDATE device_key SET data_key = $3, sealed = $4 "
-	    "WHERE device = $1 AND epoch = $2 RETURNING 1"};
-	struct pg_args a = {0};
-
-	if (row->data_key == 0 || row->sealed_len > SEALED_MAX)
-		return pg_fail(st, ERR_INTERNAL);
-	arg_int(&a, (int64_t)row->dn);
-	arg_int(&a, row->epoch);
-	arg_int(&a, (int64_t)row->data_key);
-	arg_bytes(&a, row->sealed, row->sealed_len);
-	return pg_one(st, &s, &a, NULL, NULL);
-}
-
-enum err
 store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out)
 {
@@ -80,19 +63,6 @@ store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
 }
 
 enum err
-store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
-{
-	static const struct stmt s = {"device_key_released",
-	    "UPDATE device_key SET released = released + 1 "
-	    "WHERE device = $1 AND epoch = $2 RETURNING 1"};
-	struct pg_args a = {0};
-
-	arg_int(&a, (int64_t)dn);
-	arg_int(&a, epoch);
-	return pg_one(st, &s, &a, NULL, NULL);
-}
-
-enum err
 store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
 {
 	static const struct stmt s = {"device_key_prune",
@@ -104,7 +74,7 @@ store_device_key_prune(struct store *st, uint64_t dn, uint32_t below)
 	return pg_one(st, &s, &a, NULL, NULL);
 }
 
-static void
+void
 row_public(struct store *st, struct pg_row *r, void *out)
 {
 	struct device_public *p = out;
@@ -112,37 +82,6 @@ row_public(struct store *st, struct pg_row *r, void *out)
 	(void)st;
 	memset(p, 0, sizeof(*p));
 	p->there = row_bytes(r, p->xy, sizeof(p->xy)) == sizeof(p->xy);
-}
-
-enum err
-store_device_public_set(struct store *st, uint64_t dn,
-    const struct device_public *pub)
-{
-	static const struct stmt s = {"device_public_set",
-	    "UPDATE device SET public_key = $2 WHERE number = $1 "
-	    "RETURNING 1"};
-	struct pg_args a = {0};
-
-	arg_int(&a, (int64_t)dn);
-	arg_bytes(&a, pub->there ? pub->xy : NULL, sizeof(pub->xy));
-	return pg_one(st, &s, &a, NULL, NULL);
-}
-
-enum err
-store_device_public_get(struct store *st, uint64_t dn,
-    struct device_public *out)
-{
-	static const struct stmt s = {"device_public_get",
-	    "SELECT public_key FROM device WHERE number = $1"};
-	struct device_public p;
-	struct pg_args a = {0};
-	enum err e;
-
-	arg_int(&a, (int64_t)dn);
-	e = pg_one(st, &s, &a, row_public, &p);
-	if (e == ERR_OK)
-		*out = p;
-	return e;
 }
 
 static void
@@ -153,12 +92,7 @@ row_auth(struct store *st, struct pg_row *r, void *out)
 	row_device(st, r, &d->device);
 	row_public(st, r, &d->pub);
 	row_device_key(st, r, &d->key);
-	row_text(r, d->model.name, sizeof(d->model.name));
-	d->model.number = row_u64(r);
-	d->model.group = row_u32(r);
-	d->model.data_key = row_u64(r);
-	d->model.master_len = row_bytes(r, d->model.master,
-	    sizeof(d->model.master));
+	row_model(st, r, &d->model);
 	row_text(r, d->scope, sizeof(d->scope));
 	d->rotate_first = row_int(r) != 0;
 	d->npeers = row_names(r, d->peers, ORDER_PEERS_MAX);
@@ -179,7 +113,7 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 	    "SELECT " PG_DEVICE_COLUMNS ", coalesce(g.numbers, '{}'), "
 	    "d.public_key, "
 	    PG_DEVICE_KEY_COLUMNS ", "
-	    "m.name, m.number, m.device_group, m.data_key, m.master, "
+	    PG_MODEL_COLUMNS ", "
 	    "o.scope, o.rotate_first, ARRAY(SELECT u.name FROM unnest(o.peers) "
 	    "WITH ORDINALITY AS u (name, place) JOIN audience a "
 	    "ON a.tenant = o.tenant AND a.name = u.name "

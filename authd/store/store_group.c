@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "authd/store/pg_device.h"
+
 #define AUDIENCE "name, host, port, retired"
 #define GROUP "number, kind, name, blocked"
 #define MODEL "name, number, device_group, data_key, master"
 
-static void
+void
 row_audience(struct store *st, struct pg_row *r, void *out)
 {
 	struct audience *a = out;
@@ -181,7 +183,7 @@ store_group_count(struct store *st, uint32_t number, uint64_t *devices)
 	return pg_number(st, &s, &a, devices);
 }
 
-static void
+void
 row_model(struct store *st, struct pg_row *r, void *out)
 {
 	struct model_row *m = out;

@@ -3,17 +3,9 @@
 
 #include <string.h>
 
-#define COLUMNS \
-	"o.name, o.model, o.device_group, m.device_group, o.quantity, " \
-	"o.issued, o.expires_at, o.created_at, o.closed, o.derived, " \
-	"o.reburn, o.min_proof, o.serial_pattern, o.id_template, o.scope, " \
-	"o.stations, o.peers, o.rotate_first, o.on_clone"
-#define NOW "floor(extract(epoch FROM clock_timestamp()))::bigint"
-#define FROM \
-	" FROM production_order o JOIN model m " \
-	"ON m.tenant = o.tenant AND m.name = o.model "
+#include "authd/store/pg_device.h"
 
-static void
+void
 row_order(struct store *st, struct pg_row *r, void *out)
 {
 	struct order *o = out;
@@ -97,7 +89,7 @@ enum err
 store_order_get(struct store *st, const char *name, struct order *out)
 {
 	static const struct stmt s = {"order_get",
-	    "SELECT " COLUMNS FROM "WHERE o.name = $1"};
+	    "SELECT " PG_ORDER_COLUMNS PG_ORDER_FROM "WHERE o.name = $1"};
 	struct pg_args a = {0};
 	struct order o;
 	enum err e;
@@ -114,7 +106,7 @@ store_order_list(struct store *st, const char *station, struct order *rows,
     size_t max, size_t *n)
 {
 	static const struct stmt s = {"order_list",
-	    "SELECT " COLUMNS FROM
+	    "SELECT " PG_ORDER_COLUMNS PG_ORDER_FROM
 	    "WHERE $1 IS NULL OR $1 = ANY (o.stations) "
 	    "ORDER BY o.name COLLATE \"C\" LIMIT $2"};
 	const struct pg_list l = {row_order, rows, sizeof(*rows), max};
@@ -158,7 +150,7 @@ why_not(struct store *st, const char *name)
 {
 	static const struct stmt s = {"order_why_not",
 	    "SELECT closed, "
-	    "expires_at <= " NOW ", "
+	    "expires_at <= " PG_NOW ", "
 	    "issued >= quantity FROM production_order WHERE name = $1"};
 	struct pg_args a = {0};
 	struct fullness f;
@@ -183,7 +175,7 @@ store_order_take(struct store *st, const char *name, uint32_t *place)
 	    "UPDATE production_order SET issued = issued + 1, "
 	    "next_place = next_place + 1 WHERE name = $1 AND NOT closed "
 	    "AND issued < quantity "
-	    "AND expires_at > " NOW " RETURNING next_place - 1"};
+	    "AND expires_at > " PG_NOW " RETURNING next_place - 1"};
 	struct pg_args a = {0};
 	uint64_t v = 0;
 	enum err e;

@@ -30,26 +30,50 @@ pg_fail(struct store *st, enum err e)
 	return e;
 }
 
+#define PLANS_LAST_MS 64000
+
+/*
+ * Plans are kept with the session, and one that was made while a table was
+ * small may read all of it when it is large; the server makes it anew only
+ * after its own analysis, a minute or more later. So they are dropped after
+ * a second, two, four, and from then on every minute.
+ */
 static enum err
-send_all(struct store *st, struct pg_round *r, const struct stmt *s,
-    const struct pg_args *a)
+add_begin(struct store *st, struct pg_round *r)
 {
+	static const struct stmt discard = {"discard_plans",
+	    "DISCARD PLANS"};
+	int64_t now = clock_mono_ms(&clock_system);
 	struct pg_args tenant = {0};
 	char number[16];
-	enum err e = ERR_OK;
+	enum err e;
 
-	if (st->tx == TX_WANTED) {
-		(void)snprintf(number, sizeof(number), "%u", st->tenant);
-		arg_text(&tenant, number);
-		e = round_add(st, r, st->mode == STORE_READ ? &pg_begin_read :
-		    &pg_begin_write, NULL);
-		if (e == ERR_OK)
-			e = round_add(st, r, &pg_set_tenant, &tenant);
+	(void)snprintf(number, sizeof(number), "%u", st->tenant);
+	arg_text(&tenant, number);
+	e = round_add(st, r, st->mode == STORE_READ ? &pg_begin_read :
+	    &pg_begin_write, NULL);
+	if (e == ERR_OK && now >= st->plans_until) {
+		e = round_add(st, r, &discard, NULL);
+		st->plans_until = now + st->plans_ms;
+		if (st->plans_ms < PLANS_LAST_MS)
+			st->plans_ms *= 2;
 	}
+	return e == ERR_OK ? round_add(st, r, &pg_set_tenant, &tenant) : e;
+}
+
+static enum err
+send_all(struct store *st, struct pg_round *r, const struct pg_call *calls,
+    int n)
+{
+	enum err e = ERR_OK;
+	int i;
+
+	if (st->tx == TX_WANTED)
+		e = add_begin(st, r);
 	if (e == ERR_OK && st->has_audit)
 		e = audit_add(st, r);
-	if (e == ERR_OK)
-		e = round_add(st, r, s, a);
+	for (i = 0; e == ERR_OK && i < n; i++)
+		e = round_add(st, r, calls[i].s, calls[i].a);
 	if (e == ERR_OK)
 		e = round_send(st, r);
 	/* Half a round cannot be taken back. */
@@ -60,11 +84,12 @@ send_all(struct store *st, struct pg_round *r, const struct stmt *s,
 
 /* Once: the connection must be there. */
 static enum err
-run_once(struct store *st, const struct stmt *s, const struct pg_args *a,
+run_once(struct store *st, const struct pg_call *calls, int n,
     PGresult **res)
 {
 	struct pg_round r = {0};
 	enum err e;
+	int i;
 
 	pg_settle(st);
 	if (st->conn == NULL) {
@@ -74,29 +99,42 @@ run_once(struct store *st, const struct stmt *s, const struct pg_args *a,
 		if (e != ERR_OK)
 			return ERR_STORE;
 	}
-	e = send_all(st, &r, s, a);
+	e = send_all(st, &r, calls, n);
 	if (e == ERR_OK)
 		e = round_read(st, &r);
 	if (e == ERR_OK) {
 		if (st->tx == TX_WANTED)
 			st->tx = TX_OPEN;
 		st->has_audit = 0;
-		*res = r.res[r.n - 1];
-		r.res[r.n - 1] = NULL;
+		for (i = 0; i < n; i++) {
+			res[i] = r.res[r.n - n + i];
+			r.res[r.n - n + i] = NULL;
+		}
 	}
 	round_free(&r);
 	return e;
 }
 
-static enum err
-run(struct store *st, const struct stmt *s, struct pg_args *a,
-    PGresult **res)
+static void
+free_args(const struct pg_call *calls, int n)
 {
-	int fresh = st->conn == NULL, retry;
-	enum err e = a == NULL ? ERR_OK : a->e;
+	int i;
 
+	for (i = 0; i < n; i++)
+		if (calls[i].a != NULL)
+			args_free(calls[i].a);
+}
+
+static enum err
+run(struct store *st, const struct pg_call *calls, int n, PGresult **res)
+{
+	int fresh = st->conn == NULL, retry, i;
+	enum err e = ERR_OK;
+
+	for (i = 0; e == ERR_OK && i < n; i++)
+		e = calls[i].a == NULL ? ERR_OK : calls[i].a->e;
 	if (e == ERR_OK)
-		e = run_once(st, s, a, res);
+		e = run_once(st, calls, n, res);
 	/*
 	 * A connection that died while idle (the database was restarted):
 	 * nothing of this transaction has happened yet, so once more. What
@@ -105,82 +143,102 @@ run(struct store *st, const struct stmt *s, struct pg_args *a,
 	retry = e == ERR_STORE && !fresh && st->conn == NULL &&
 	    (st->tx == TX_WANTED || st->tx == TX_NONE);
 	if (retry)
-		e = run_once(st, s, a, res);
-	if (a != NULL)
-		args_free(a);
+		e = run_once(st, calls, n, res);
+	free_args(calls, n);
 	return e == ERR_OK ? e : pg_fail(st, e);
+}
+
+enum err
+pg_run_all(struct store *st, const struct pg_call *calls, int n,
+    PGresult **res)
+{
+	if (st->tx == TX_WANTED || st->tx == TX_OPEN)
+		return run(st, calls, n, res);
+	free_args(calls, n);
+	return ERR_INTERNAL;
 }
 
 enum err
 pg_run(struct store *st, const struct stmt *s, struct pg_args *a,
     PGresult **res)
 {
-	if (st->tx == TX_WANTED || st->tx == TX_OPEN)
-		return run(st, s, a, res);
-	if (a != NULL)
-		args_free(a);
-	return ERR_INTERNAL;
+	const struct pg_call one = {s, a};
+
+	return pg_run_all(st, &one, 1, res);
 }
 
 enum err
 pg_run_anywhere(struct store *st, const struct stmt *s, struct pg_args *a,
     PGresult **res)
 {
+	const struct pg_call one = {s, a};
+
 	if (st->tx != TX_FAILED)
-		return run(st, s, a, res);
-	if (a != NULL)
-		args_free(a);
+		return run(st, &one, 1, res);
+	free_args(&one, 1);
 	return ERR_INTERNAL;
+}
+
+enum err
+pg_first(struct store *st, const PGresult *res, row_fn *fn, void *out)
+{
+	struct pg_row row = {.res = res};
+
+	if (PQntuples(res) < 1)
+		return ERR_NOT_FOUND;
+	if (fn != NULL)
+		fn(st, &row, out);
+	return row.e == ERR_OK ? ERR_OK : pg_fail(st, row.e);
 }
 
 enum err
 pg_one(struct store *st, const struct stmt *s, struct pg_args *a, row_fn *fn,
     void *out)
 {
-	struct pg_row row = {0};
 	PGresult *res = NULL;
 	enum err e;
 
 	e = pg_run(st, s, a, &res);
 	if (e != ERR_OK)
 		return e;
-	if (PQntuples(res) < 1) {
-		e = ERR_NOT_FOUND;
-	} else if (fn != NULL) {
-		row.res = res;
-		fn(st, &row, out);
-		e = row.e == ERR_OK ? ERR_OK : pg_fail(st, row.e);
-	}
+	e = pg_first(st, res, fn, out);
 	PQclear(res);
 	return e;
+}
+
+enum err
+pg_all(struct store *st, const PGresult *res, const struct pg_list *l,
+    size_t *n)
+{
+	struct pg_row row = {.res = res};
+	size_t got = (size_t)PQntuples(res);
+
+	if (got > l->max)
+		got = l->max;
+	for (row.row = 0; (size_t)row.row < got; row.row++) {
+		row.col = 0;
+		l->fn(st, &row,
+		    (char *)l->rows + (size_t)row.row * l->size);
+	}
+	if (row.e != ERR_OK)
+		return pg_fail(st, row.e);
+	*n = got;
+	return ERR_OK;
 }
 
 enum err
 pg_list(struct store *st, const struct stmt *s, struct pg_args *a,
     const struct pg_list *l, size_t *n)
 {
-	struct pg_row row = {0};
 	PGresult *res = NULL;
-	size_t got;
 	enum err e;
 
 	e = pg_run(st, s, a, &res);
 	if (e != ERR_OK)
 		return e;
-	got = (size_t)PQntuples(res);
-	if (got > l->max)
-		got = l->max;
-	row.res = res;
-	for (row.row = 0; (size_t)row.row < got; row.row++) {
-		row.col = 0;
-		l->fn(st, &row,
-		    (char *)l->rows + (size_t)row.row * l->size);
-	}
+	e = pg_all(st, res, l, n);
 	PQclear(res);
-	if (row.e != ERR_OK)
-		return pg_fail(st, row.e);
-	*n = got;
-	return ERR_OK;
+	return e;
 }
 
 void
@@ -225,10 +283,11 @@ end_later(struct store *st, const struct stmt *s)
 static enum err
 end_now(struct store *st)
 {
+	static const struct pg_call commit = {&pg_commit, NULL};
 	struct pg_round r = {0};
 	enum err e;
 
-	if (st->conn == NULL || send_all(st, &r, &pg_commit, NULL) != ERR_OK)
+	if (st->conn == NULL || send_all(st, &r, &commit, 1) != ERR_OK)
 		return ERR_STORE;
 	/* What fails before the commit takes it with it. */
 	e = round_read(st, &r);

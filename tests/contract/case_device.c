@@ -11,7 +11,7 @@ devices_keep_every_member(void **state)
 	struct device d, e;
 	struct ground a;
 	struct store *st;
-	uint64_t dn, station = 9;
+	uint64_t dn;
 
 	(void)state;
 	ground_make(&a);
@@ -47,59 +47,11 @@ devices_keep_every_member(void **state)
 	assert_int_equal(e.epoch, 4294967295u);
 	OK(store_device_by_serial(st, "o1", "S1", &e));
 	assert_int_equal(e.dn, dn);
-	OK(store_device_station(st, dn, &station));
-	assert_int_equal(station, 0);
-	OK(store_device_set_station(st, dn, 77));
-	OK(store_device_station(st, dn, &station));
-	assert_int_equal(station, 77);
 	IS(NOT_FOUND, store_device_get(st, dn + 1, &e));
 	IS(NOT_FOUND, store_device_by_id(st, "m1-S2", &e));
 	IS(NOT_FOUND, store_device_by_serial(st, "o2", "S1", &e));
-	IS(NOT_FOUND, store_device_station(st, dn + 1, &station));
-	IS(NOT_FOUND, store_device_set_station(st, dn + 1, 1));
 	d.dn++;
 	IS(NOT_FOUND, store_device_update(st, &d));
-	commit(&st);
-}
-
-void
-a_public_key_is_one_device_s(void **state)
-{
-	struct device_public p = {.there = 1}, q = {0};
-	struct device d;
-	struct ground a;
-	struct store *st;
-	uint64_t one, two;
-
-	(void)state;
-	memset(p.xy, 0xa5, sizeof(p.xy));
-	ground_make(&a);
-	one = device_make(&a, "S1", DEV_BURNING);
-	two = device_make(&a, "S2", DEV_BURNING);
-	st = begin(a.tenant, STORE_WRITE);
-	OK(store_device_public_get(st, one, &q));
-	assert_int_equal(q.there, 0);
-	OK(store_device_public_set(st, one, &p));
-	OK(store_device_public_set(st, one, &p));
-	OK(store_device_public_get(st, one, &q));
-	assert_int_equal(q.there, 1);
-	assert_memory_equal(q.xy, p.xy, sizeof(p.xy));
-	IS(NOT_FOUND, store_device_public_get(st, two + 1, &q));
-	IS(NOT_FOUND, store_device_public_set(st, two + 1, &q));
-	commit(&st);
-	st = begin(a.tenant, STORE_WRITE);
-	IS(EXISTS, store_device_public_set(st, two, &p));
-	rollback(&st);
-	/* a void device's is free again */
-	st = begin(a.tenant, STORE_WRITE);
-	OK(store_device_get(st, one, &d));
-	d.state = DEV_VOID;
-	OK(store_device_update(st, &d));
-	OK(store_device_public_set(st, two, &p));
-	q.there = 0;
-	OK(store_device_public_set(st, two, &q));
-	OK(store_device_public_get(st, two, &q));
-	assert_int_equal(q.there, 0);
 	commit(&st);
 }
 
@@ -161,7 +113,6 @@ a_name_is_free_again_when_void(void **state)
 	struct ground a;
 	struct store *st;
 	uint64_t dn;
-	uint32_t epoch;
 
 	(void)state;
 	ground_make(&a);
@@ -176,19 +127,21 @@ a_name_is_free_again_when_void(void **state)
 	store_rollback(st);
 	OK(store_begin(st, a.tenant, STORE_WRITE));
 	OK(store_device_get(st, dn, &d));
-	OK(store_device_void_epoch(st, "m1-S1", &epoch));
-	assert_int_equal(epoch, 0);
+	assert_int_equal(d.epoch, 1);
 	d.state = DEV_VOID;
 	d.epoch = 4;
 	OK(store_device_update(st, &d));
-	OK(store_device_void_epoch(st, "m1-S1", &epoch));
-	assert_int_equal(epoch, 4);
-	OK(store_device_void_epoch(st, "m1-S2", &epoch));
-	assert_int_equal(epoch, 0);
 	IS(NOT_FOUND, store_device_by_id(st, "m1-S1", &d));
 	IS(NOT_FOUND, store_device_by_serial(st, "o1", "S1", &d));
 	commit(&st);
 	assert_int_equal(device_make(&a, "S1", DEV_RESERVED), dn + 1);
+	(void)device_make(&a, "S2", DEV_RESERVED);
+	st = begin(a.tenant, STORE_READ);
+	OK(store_device_get(st, dn + 1, &d));
+	assert_int_equal(d.epoch, 5); /* behind all it has had */
+	OK(store_device_by_id(st, "m1-S2", &d));
+	assert_int_equal(d.epoch, 1);
+	commit(&st);
 }
 
 static size_t
@@ -279,7 +232,7 @@ a_device_is_in_eight_groups_at_most(void **state)
 }
 
 void
-device_keys_are_counted(void **state)
+device_keys_are_kept(void **state)
 {
 	struct device_key_row k = {.epoch = 2}, out;
 	struct ground a;
@@ -293,23 +246,12 @@ device_keys_are_counted(void **state)
 	OK(store_device_key_get(st, k.dn, 2, &out));
 	assert_int_equal(out.data_key, 0);
 	assert_int_equal(out.sealed_len, 0);
-	OK(store_device_key_released(st, k.dn, 1));
-	OK(store_device_key_released(st, k.dn, 1));
 	OK(store_device_key_get(st, k.dn, 1, &out));
-	assert_int_equal(out.released, 2);
+	assert_int_equal(out.released, 0);
 	assert_int_equal(out.data_key, 1);
 	assert_int_equal(out.sealed_len, 6);
 	assert_memory_equal(out.sealed, "sealed", 6);
-	out.sealed[0] = 'S';
-	OK(store_device_key_change(st, &out));
-	memset(&out, 0, sizeof(out));
-	OK(store_device_key_get(st, k.dn, 1, &out));
-	assert_int_equal(out.released, 2);
-	assert_memory_equal(out.sealed, "Sealed", 6);
-	out.epoch = 3;
-	IS(NOT_FOUND, store_device_key_change(st, &out));
 	IS(NOT_FOUND, store_device_key_get(st, k.dn, 3, &out));
-	IS(NOT_FOUND, store_device_key_released(st, k.dn, 3));
 	IS(EXISTS, store_device_key_insert(st, &k));
 	store_rollback(st);
 	OK(store_begin(st, a.tenant, STORE_WRITE));
@@ -325,6 +267,7 @@ void
 dead_keys_go_unless_a_station_had_them(void **state)
 {
 	struct device_key_row k = {.epoch = 2, .has_asked = 1}, out;
+	struct burn_look l;
 	struct device d;
 	struct ground a;
 	struct store *st;
@@ -334,7 +277,8 @@ dead_keys_go_unless_a_station_had_them(void **state)
 	k.dn = device_make(&a, "S1", DEV_ACTIVE);
 	memset(k.asked, 7, sizeof(k.asked));
 	st = begin(a.tenant, STORE_WRITE);
-	OK(store_device_key_released(st, k.dn, 1));
+	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_released(st, &l, 0));
 	OK(store_device_key_insert(st, &k));
 	k.epoch = 3;
 	OK(store_device_key_insert(st, &k));

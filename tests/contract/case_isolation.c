@@ -17,6 +17,8 @@ rows_of_another_tenant_are_invisible(void **state)
 	struct order o;
 	struct ground a;
 	struct store *st;
+	struct burn_look look;
+	struct reserve_look reserve;
 	uint64_t dn, v = 9;
 	uint32_t empty = 0;
 	size_t n = 9;
@@ -36,7 +38,8 @@ rows_of_another_tenant_are_invisible(void **state)
 	IS(NOT_FOUND, store_device_by_id(st, "m1-S1", &d));
 	IS(NOT_FOUND, store_device_by_serial(st, "o1", "S1", &d));
 	IS(NOT_FOUND, store_device_auth(st, dn, 1, auth));
-	IS(NOT_FOUND, store_device_station(st, dn, &v));
+	IS(NOT_FOUND, store_burn_look(st, "m1-S1", 1, &look));
+	IS(NOT_FOUND, store_reserve_look(st, "o1", "S1", &reserve));
 	IS(NOT_FOUND, store_order_get(st, "o1", &o));
 	IS(NOT_FOUND, store_model_get(st, "m1", &m));
 	IS(NOT_FOUND, store_group_get(st, a.model_group, &g));
@@ -58,6 +61,7 @@ void
 rows_of_another_tenant_cannot_be_changed(void **state)
 {
 	struct device_key_row k = {.epoch = 9, .data_key = 1, .sealed_len = 1};
+	struct burn_look l = {.key = {.epoch = 1}};
 	struct device d;
 	struct ground a, b;
 	struct store *st;
@@ -75,10 +79,10 @@ rows_of_another_tenant_cannot_be_changed(void **state)
 	st = begin(b.tenant, STORE_WRITE);
 	d.state = DEV_REVOKED;
 	IS(NOT_FOUND, store_device_update(st, &d));
-	IS(NOT_FOUND, store_device_set_station(st, d.dn, 1));
 	IS(NOT_FOUND, store_member_add(st, d.dn, b.model_group));
 	IS(NOT_FOUND, store_member_remove(st, d.dn, a.model_group));
-	IS(NOT_FOUND, store_device_key_released(st, d.dn, 1));
+	l.device = d;
+	IS(NOT_FOUND, store_burn_released(st, &l, 0));
 	IS(NOT_FOUND, store_order_take(st, "no-such", &place));
 	k.dn = d.dn;
 	IS(NOT_FOUND, store_device_key_insert(st, &k));

@@ -60,8 +60,7 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(devices_keep_every_member) X(device_numbers_are_dense) \
 	X(a_device_keeps_two_epochs_and_what_is_known_of_clones) \
 	X(a_name_is_free_again_when_void) X(listing_filters_and_pages) \
-	X(a_public_key_is_one_device_s) \
-	X(a_device_is_in_eight_groups_at_most) X(device_keys_are_counted) \
+	X(a_device_is_in_eight_groups_at_most) X(device_keys_are_kept) \
 	X(dead_keys_go_unless_a_station_had_them) \
 	X(device_auth_reads_all_in_one_snapshot) \
 	X(device_auth_knows_blocks_and_retired_peers)
@@ -76,6 +75,13 @@ void hash_make(unsigned char out[32]); /* never the same */
 	X(a_serial_is_known_to_have_had_a_key_when_that_is_void) \
 	X(an_order_counts_its_units_by_state_and_proof) \
 	X(reasons_come_by_how_many_and_no_more_than_fit)
+#define CASES_BURN(X) \
+	X(a_reservation_looks_at_order_and_unit) \
+	X(a_device_is_made_with_its_groups_or_not_at_all) \
+	X(a_burn_is_decided_by_one_look) \
+	X(a_release_is_counted_and_renews_a_key_when_told) \
+	X(a_public_key_is_one_device_s) \
+	X(a_look_sees_what_its_lock_has_waited_for)
 #define CASES_FEED(X) \
 	X(events_come_back_in_order) X(events_are_found_by_what_they_name) \
 	X(commit_order_is_position_order_and_none_is_missed) \
@@ -110,6 +116,7 @@ void hash_make(unsigned char out[32]); /* never the same */
 CASES_TENANT(CASE_DECLARE)
 CASES_REGISTRY(CASE_DECLARE)
 CASES_DEVICE(CASE_DECLARE)
+CASES_BURN(CASE_DECLARE)
 CASES_TICKET(CASE_DECLARE)
 CASES_VOID(CASE_DECLARE)
 CASES_FEED(CASE_DECLARE)

@@ -53,8 +53,8 @@ by_number(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-static void
-fill(struct store *st, const struct f_device *r, struct device *out)
+void
+fake_device_fill(struct store *st, const struct f_device *r, struct device *out)
 {
 	struct f_member *m;
 	size_t i = 0;
@@ -85,15 +85,40 @@ names_taken(struct store *st, const struct device *dev)
 	return 0;
 }
 
-enum err
-store_device_insert(struct store *st, struct device *dev)
+/* The last epoch that a void device of that name has had. */
+static uint32_t
+void_epoch(struct store *st, const char *device_id)
 {
-	enum err e = fake_enter(st, 1);
-	struct f_tenant *t = e == ERR_OK ? fake_tenant(st) : NULL;
+	struct f_device *r;
+	uint32_t most = 0;
+	size_t i = 0;
+
+	while ((r = fake_next(st, T_DEVICE, &i)) != NULL)
+		if (r->v.state == DEV_VOID && r->v.epoch > most &&
+		    strcmp(r->v.device_id, device_id) == 0)
+			most = r->v.epoch;
+	return most;
+}
+
+enum err
+store_device_void_epoch(struct store *st, const char *device_id,
+    uint32_t *epoch)
+{
+	enum err e = fake_enter(st, 0);
+
+	if (e == ERR_OK)
+		*epoch = void_epoch(st, device_id);
+	return e;
+}
+
+static enum err
+insert(struct store *st, struct device *dev)
+{
+	struct f_tenant *t = fake_tenant(st);
 	struct f_device *r;
 
 	if (t == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
+		return ERR_NOT_FOUND;
 	dev->dn = 0;
 	if (!name_is_device_id(dev->device_id))
 		return fake_fail(st, ERR_REQUEST);
@@ -103,10 +128,52 @@ store_device_insert(struct store *st, struct device *dev)
 		return fake_fail(st, ERR_NOT_FOUND);
 	dev->tenant = t->tenant;
 	dev->dn = t->next_device++;
+	dev->epoch = void_epoch(st, dev->device_id) + 1;
 	dev->created_at = dev->changed_at = fake_now();
 	r = fake_add(st, T_DEVICE);
 	r->v = *dev;
 	return ERR_OK;
+}
+
+static enum err
+add_member(struct store *st, uint64_t dn, uint32_t group)
+{
+	struct f_member *m;
+	size_t i = 0, n = 0;
+
+	if (fake_device(st, dn) == NULL || fake_group(st, group) == NULL)
+		return ERR_NOT_FOUND;
+	while ((m = member(st, dn, 0, &i)) != NULL) {
+		if (m->group == group)
+			return fake_fail(st, ERR_EXISTS);
+		n++;
+	}
+	if (n >= DEVICE_GROUPS_MAX)
+		return fake_fail(st, ERR_GROUPS_FULL);
+	m = fake_add(st, T_MEMBER);
+	m->dn = dn;
+	m->group = group;
+	return ERR_OK;
+}
+
+enum err
+store_device_insert(struct store *st, struct device *dev)
+{
+	enum err e = fake_enter(st, 1);
+	uint32_t i;
+
+	if (e == ERR_OK && dev->ngroups > DEVICE_GROUPS_MAX)
+		return fake_fail(st, ERR_GROUPS_FULL);
+	if (e == ERR_OK)
+		e = insert(st, dev);
+	for (i = 0; e == ERR_OK && i < dev->ngroups; i++) {
+		e = add_member(st, dev->dn, dev->groups[i]);
+		if (e == ERR_NOT_FOUND)
+			e = fake_fail(st, e);
+	}
+	if (e == ERR_OK)
+		fake_device_fill(st, fake_device(st, dev->dn), dev);
+	return e;
 }
 
 enum err
@@ -117,8 +184,36 @@ store_device_get(struct store *st, uint64_t dn, struct device *out)
 
 	if (r == NULL)
 		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	fill(st, r, out);
+	fake_device_fill(st, r, out);
 	return ERR_OK;
+}
+
+struct f_device *
+fake_device_by_id(struct store *st, const char *device_id)
+{
+	struct f_device *r;
+	size_t i = 0;
+
+	while ((r = fake_next(st, T_DEVICE, &i)) != NULL)
+		if (r->v.state != DEV_VOID &&
+		    strcmp(r->v.device_id, device_id) == 0)
+			break;
+	return r;
+}
+
+struct f_device *
+fake_device_by_serial(struct store *st, const char *order,
+    const char *serial)
+{
+	struct f_device *r;
+	size_t i = 0;
+
+	while ((r = fake_next(st, T_DEVICE, &i)) != NULL)
+		if (r->v.state != DEV_VOID &&
+		    strcmp(r->v.order, order) == 0 &&
+		    strcmp(r->v.serial, serial) == 0)
+			break;
+	return r;
 }
 
 enum err
@@ -126,17 +221,13 @@ store_device_by_id(struct store *st, const char *device_id,
     struct device *out)
 {
 	enum err e = fake_enter(st, 0);
-	struct f_device *r;
-	size_t i = 0;
+	struct f_device *r = e == ERR_OK ?
+	    fake_device_by_id(st, device_id) : NULL;
 
-	while (e == ERR_OK && (r = fake_next(st, T_DEVICE, &i)) != NULL) {
-		if (r->v.state == DEV_VOID ||
-		    strcmp(r->v.device_id, device_id) != 0)
-			continue;
-		fill(st, r, out);
-		return ERR_OK;
-	}
-	return e == ERR_OK ? ERR_NOT_FOUND : e;
+	if (r == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	fake_device_fill(st, r, out);
+	return ERR_OK;
 }
 
 enum err
@@ -144,18 +235,13 @@ store_device_by_serial(struct store *st, const char *order,
     const char *serial, struct device *out)
 {
 	enum err e = fake_enter(st, 0);
-	struct f_device *r;
-	size_t i = 0;
+	struct f_device *r = e == ERR_OK ?
+	    fake_device_by_serial(st, order, serial) : NULL;
 
-	while (e == ERR_OK && (r = fake_next(st, T_DEVICE, &i)) != NULL) {
-		if (r->v.state == DEV_VOID ||
-		    strcmp(r->v.order, order) != 0 ||
-		    strcmp(r->v.serial, serial) != 0)
-			continue;
-		fill(st, r, out);
-		return ERR_OK;
-	}
-	return e == ERR_OK ? ERR_NOT_FOUND : e;
+	if (r == NULL)
+		return e == ERR_OK ? ERR_NOT_FOUND : e;
+	fake_device_fill(st, r, out);
+	return ERR_OK;
 }
 
 static int
@@ -190,7 +276,7 @@ store_device_list(struct store *st, const struct device_filter *f,
 		return e;
 	while (got < f->limit && (r = fake_next(st, T_DEVICE, &i)) != NULL)
 		if (passes(st, r, f))
-			fill(st, r, &rows[got++]);
+			fake_device_fill(st, r, &rows[got++]);
 	*n = got;
 	return ERR_OK;
 }
@@ -216,81 +302,7 @@ store_device_update(struct store *st, struct device *dev)
 	r->v.clone_epoch = dev->clone_epoch;
 	r->v.unproven = dev->unproven;
 	r->v.changed_at = fake_now();
-	fill(st, r, dev);
-	return ERR_OK;
-}
-
-enum err
-store_device_void_epoch(struct store *st, const char *device_id,
-    uint32_t *epoch)
-{
-	enum err e = fake_enter(st, 0);
-	struct f_device *r;
-	uint32_t most = 0;
-	size_t i = 0;
-
-	if (e != ERR_OK)
-		return e;
-	while ((r = fake_next(st, T_DEVICE, &i)) != NULL)
-		if (r->v.state == DEV_VOID && r->v.epoch > most &&
-		    strcmp(r->v.device_id, device_id) == 0)
-			most = r->v.epoch;
-	*epoch = most;
-	return ERR_OK;
-}
-
-enum err
-store_device_station(struct store *st, uint64_t dn, uint64_t *station)
-{
-	enum err e = fake_enter(st, 0);
-	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL;
-
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	*station = r->station;
-	return ERR_OK;
-}
-
-enum err
-store_device_set_station(struct store *st, uint64_t dn, uint64_t station)
-{
-	enum err e = fake_enter(st, 1);
-	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL;
-
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	r->station = station;
-	return ERR_OK;
-}
-
-enum err
-store_device_public_set(struct store *st, uint64_t dn,
-    const struct device_public *pub)
-{
-	enum err e = fake_enter(st, 1);
-	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL, *o;
-	size_t i = 0;
-
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	while (pub->there && (o = fake_next(st, T_DEVICE, &i)) != NULL)
-		if (o->v.dn != dn && o->v.state != DEV_VOID && o->pub.there &&
-		    memcmp(o->pub.xy, pub->xy, sizeof(pub->xy)) == 0)
-			return fake_fail(st, ERR_EXISTS);
-	r->pub = *pub;
-	return ERR_OK;
-}
-
-enum err
-store_device_public_get(struct store *st, uint64_t dn,
-    struct device_public *out)
-{
-	enum err e = fake_enter(st, 0);
-	struct f_device *r = e == ERR_OK ? fake_device(st, dn) : NULL;
-
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	*out = r->pub;
+	fake_device_fill(st, r, dev);
 	return ERR_OK;
 }
 
@@ -298,24 +310,8 @@ enum err
 store_member_add(struct store *st, uint64_t dn, uint32_t group)
 {
 	enum err e = fake_enter(st, 1);
-	struct f_member *m;
-	size_t i = 0, n = 0;
 
-	if (e != ERR_OK)
-		return e;
-	if (fake_device(st, dn) == NULL || fake_group(st, group) == NULL)
-		return ERR_NOT_FOUND;
-	while ((m = member(st, dn, 0, &i)) != NULL) {
-		if (m->group == group)
-			return fake_fail(st, ERR_EXISTS);
-		n++;
-	}
-	if (n >= DEVICE_GROUPS_MAX)
-		return fake_fail(st, ERR_GROUPS_FULL);
-	m = fake_add(st, T_MEMBER);
-	m->dn = dn;
-	m->group = group;
-	return ERR_OK;
+	return e == ERR_OK ? add_member(st, dn, group) : e;
 }
 
 enum err
@@ -332,8 +328,8 @@ store_member_remove(struct store *st, uint64_t dn, uint32_t group)
 	return ERR_OK;
 }
 
-static struct f_device_key *
-device_key(struct store *st, uint64_t dn, uint32_t epoch)
+struct f_device_key *
+fake_device_key(struct store *st, uint64_t dn, uint32_t epoch)
 {
 	struct f_device_key *r;
 	size_t i = 0;
@@ -352,7 +348,7 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 
 	if (e != ERR_OK)
 		return e;
-	if (device_key(st, row->dn, row->epoch) != NULL)
+	if (fake_device_key(st, row->dn, row->epoch) != NULL)
 		return fake_fail(st, ERR_EXISTS);
 	if (fake_device(st, row->dn) == NULL ||
 	    (row->data_key != 0 && !fake_has_data_key(st, row->data_key)))
@@ -363,46 +359,16 @@ store_device_key_insert(struct store *st, const struct device_key_row *row)
 }
 
 enum err
-store_device_key_change(struct store *st, const struct device_key_row *row)
-{
-	enum err e = fake_enter(st, 1);
-	struct f_device_key *r;
-
-	r = e == ERR_OK ? device_key(st, row->dn, row->epoch) : NULL;
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	if (!fake_has_data_key(st, row->data_key))
-		return fake_fail(st, ERR_NOT_FOUND);
-	r->v.data_key = row->data_key;
-	r->v.sealed_len = row->sealed_len;
-	memcpy(r->v.sealed, row->sealed, sizeof(r->v.sealed));
-	return ERR_OK;
-}
-
-enum err
 store_device_key_get(struct store *st, uint64_t dn, uint32_t epoch,
     struct device_key_row *out)
 {
 	enum err e = fake_enter(st, 0);
 	struct f_device_key *r;
 
-	r = e == ERR_OK ? device_key(st, dn, epoch) : NULL;
+	r = e == ERR_OK ? fake_device_key(st, dn, epoch) : NULL;
 	if (r == NULL)
 		return e == ERR_OK ? ERR_NOT_FOUND : e;
 	*out = r->v;
-	return ERR_OK;
-}
-
-enum err
-store_device_key_released(struct store *st, uint64_t dn, uint32_t epoch)
-{
-	enum err e = fake_enter(st, 1);
-	struct f_device_key *r;
-
-	r = e == ERR_OK ? device_key(st, dn, epoch) : NULL;
-	if (r == NULL)
-		return e == ERR_OK ? ERR_NOT_FOUND : e;
-	r->v.released++;
 	return ERR_OK;
 }
 
@@ -455,12 +421,12 @@ store_device_auth(struct store *st, uint64_t dn, uint32_t epoch,
 	if (e != ERR_OK)
 		return e;
 	r = fake_device(st, dn);
-	k = device_key(st, dn, epoch);
+	k = fake_device_key(st, dn, epoch);
 	if (r == NULL || k == NULL)
 		return ERR_NOT_FOUND;
 	memset(&d, 0, sizeof(d));
 	o = fake_order(st, r->v.order);
-	fill(st, r, &d.device);
+	fake_device_fill(st, r, &d.device);
 	d.pub = r->pub;
 	d.key = k->v;
 	d.model = fake_model(st, o->v.model)->v;

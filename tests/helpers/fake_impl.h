@@ -182,6 +182,13 @@ struct f_group *fake_group(struct store *st, uint32_t number);
 struct f_model *fake_model(struct store *st, const char *name);
 struct f_order *fake_order(struct store *st, const char *name);
 struct f_device *fake_device(struct store *st, uint64_t dn);
+struct f_device *fake_device_by_id(struct store *st, const char *device_id);
+struct f_device *fake_device_by_serial(struct store *st, const char *order,
+    const char *serial);
+struct f_device_key *fake_device_key(struct store *st, uint64_t dn,
+    uint32_t epoch);
+void fake_device_fill(struct store *st, const struct f_device *r,
+    struct device *out); /* with its groups */
 int fake_has_data_key(struct store *st, uint64_t number);
 uint64_t fake_group_devices(struct store *st, uint32_t number);
 
