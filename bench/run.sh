@@ -462,22 +462,26 @@ row_gateway_verify() {
 	    "$(jq .growing_mib <<<"$out")" 15.26 60
 }
 
-# A line of eight slots against what a factory wants: 500 a second, proofs and
-# all; what the disk under the journal takes for an fsync is printed beside.
+# A line of slots, beside a bare one: what has to be on the disk of station and
+# database for a unit, by as many at once. And against what a factory wants.
 row_burn() {
-	local values='' i start fsync
+	local values='' floors='' i start fsync value out slots=16
+	start_floor_pg || die "the floor's PostgreSQL"
 	"$ctl" order create burn --model M --quantity 1000000 --expires 24h \
 	    --peers hub --stations line >>"$dir/ctl.log" 2>&1 || die order
-	mkdir -m 700 "$dir/line" || die line
+	mkdir -m 700 "$dir/line" "$dir/bare" || die line
 	fsync=$("$build/provision-tool/provision-tool" check --order burn \
 	    --journal "$dir/journal" --credential-file \
 	    "$dir/station.credential" | sed -n 's/.*, fsync //p')
 	[ -n "$fsync" ] || touch "$dir/wrong"
 	for ((i = 0; i < rounds; i++)); do
+		out=$("$build/bench/burnfloor" "$pg" "$dir/bare" "$slots" \
+		    "$units") || die "the floor of a burn"
+		floors+=" $(jq .rate <<<"$out")"
 		seq -f "L$i-%g" 1 "$units" >"$dir/serials"
 		start=$EPOCHREALTIME
 		"$build/provision-tool/provision-tool" run --order burn \
-		    --serials "$dir/serials" --slots 8 --target \
+		    --serials "$dir/serials" --slots "$slots" --target \
 		    "file:$dir/line" --journal "$dir/journal" \
 		    --credential-file "$dir/station.credential" \
 		    >"$dir/burned" 2>>"$dir/burn.log" || touch "$dir/wrong"
@@ -485,8 +489,11 @@ row_burn() {
 		    -v n="$(grep -c 'active, proof' "$dir/burned")" \
 		    'BEGIN {print n / (b - a)}')"
 	done
-	report burn rate 1/s "$(median <<<"$values")" 500 1
-	echo "  burn: 8 slots, 6 journal lines a unit; the disk's fsync $fsync"
+	value=$(median <<<"$values")
+	report burn rate 1/s "$value" "$(median <<<"$floors")" REACH
+	report burn absolute 1/s "$value" 500 1
+	echo "  burn: $slots slots, 2 waits for the journal a unit; the disk's" \
+	    "fsync $fsync"
 }
 
 set_up

@@ -187,10 +187,10 @@ enum { RESERVE, RELEASE, WRITE, READ_BACK, PROVE, CONFIRM, LOCK, STEPS };
 
 /*
  * Behind which steps the journal must be on the disk: before the authority
- * makes the unit live; before it is locked, or its end told. What is lost of
- * the steps before is done again: the same place, the same key, and the
- * target written once more. By ticket nobody else knows which identity the
- * unit has: behind every step.
+ * makes what is written live; before it is locked, or its end told. What is
+ * lost of the others is done again: the same place, the same key, the same
+ * proof. By ticket nobody else knows which identity the unit has: behind
+ * every step.
  */
 static const struct {
 	const char *name;
@@ -200,9 +200,9 @@ static const struct {
 } steps[STEPS] = {
     [RESERVE] = {"reserve", step_reserve, ticket_reserve, 0},
     [RELEASE] = {"release", step_release, ticket_release, 0},
-    [WRITE] = {"write", step_write, NULL, 0},
+    [WRITE] = {"write", step_write, NULL, 1},
     [READ_BACK] = {"read-back", burn_read_back, NULL, 0},
-    [PROVE] = {"prove", burn_prove, NULL, 1},
+    [PROVE] = {"prove", burn_prove, NULL, 0},
     [CONFIRM] = {"confirm", step_confirm, ticket_confirm, 1},
     [LOCK] = {"lock", step_lock, NULL, 1},
 };

@@ -11,8 +11,8 @@
 /*
  * One unit's burn, a transaction in steps: reserve, release, write,
  * read-back, prove, confirm (docs/api.md, "The burn"). Of each step there is
- * a line in the journal; that the unit is written and proven is on the disk
- * before it is confirmed, and that it is confirmed before it is locked or
+ * a line in the journal; that the unit is written is on the disk before it is
+ * read back and confirmed, and that it is confirmed before it is locked or
  * said to be done. Run again after a crash anywhere, it ends with exactly
  * one live identity:
  *  - reserve gives the same serial number its same place;
