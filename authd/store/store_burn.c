@@ -161,7 +161,7 @@ store_burn_released(struct store *st, struct burn_look *l, int renewed)
 	arg_bytes(&a, l->pub.there ? l->pub.xy : NULL, sizeof(l->pub.xy));
 	arg_int_or_null(&a, (int64_t)l->key.data_key, !renewed);
 	arg_bytes(&a, renewed ? l->key.sealed : NULL, l->key.sealed_len);
-	e = pg_one(st, &s, &a, row_one_int, &at);
+	e = pg_number(st, &s, &a, &at);
 	if (e != ERR_OK)
 		return e;
 	l->device.changed_at = (int64_t)at;
