@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <fealty/device.h>
 
+#include "lib/base/b64url.h"
 #include "tests/helpers/leak.h"
 
 #define TARGET_ROOM (4 * ROOM)
@@ -175,6 +176,20 @@ learn_kek(void)
 	leak_key(LEAK_REAL, key, "the key-encryption key");
 }
 
+/* It opens every key of a station's tickets. */
+static void
+learn_station_key(const char *path)
+{
+	unsigned char key[32];
+	char text[128];
+	ssize_t n = file_text(path, text, sizeof(text));
+
+	assert_true(n > 44);
+	assert_int_equal(b64url_decode_exact(text + n - 44, 43, key, 32),
+	    ERR_OK);
+	leak_key(LEAK_REAL, key, "a station's key");
+}
+
 /* --- what happens -------------------------------------------------------- */
 
 static void
@@ -262,6 +277,7 @@ without_network(void)
 	    "--expires", "24h", "--peers", "hub", "--stations", "line1",
 	    "--device-id", "far-{n}");
 	assert_int_equal(RUN(TOOL, "station-key", key), 0);
+	learn_station_key(key);
 	assert_int_equal(RUN(TOOL, "ticket", "pull", ticket, "--order", "far",
 	    "--count", "2", "--life", "1h", "--station-key", key, "--url",
 	    url, "--credential-file", cred), 0);
