@@ -382,7 +382,22 @@ an_expired_ticket_burns_nothing_and_its_places_come_back(void **state)
 	says("ticket_expired");
 }
 
-/* As many as a ticket can hold. */
+/* What a pull that was cut off before its answer leaves. */
+static void
+was_pulling(const struct site *s)
+{
+	static const char id[] = "PulledBeforeTheAnswer0";
+	char path[ROOM];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%.390s.pull", s->ticket);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, id, 22), 22);
+	assert_int_equal(close(fd), 0);
+}
+
+/* As many as a ticket can hold; cut off, it is asked for again. */
 static void
 a_whole_ticket_is_pulled_and_pushed(void **state)
 {
@@ -394,6 +409,13 @@ a_whole_ticket_is_pulled_and_pushed(void **state)
 	    "--expires", "24h", "--peers", "hub", "--stations", "line1",
 	    "--serial-pattern", "SN[0-9]{4}", "--device-id", "far-b{n}");
 	site_open(&s, "big", "station");
+	was_pulling(&s);
+	assert_int_equal(pull(&s, "big", "250", "12h"), 0);
+	says("250 identities of order big");
+	assert_int_equal(unlink(s.ticket), 0);
+	was_pulling(&s);
+	assert_int_equal(pull(&s, "big", "1", "12h"), 1);
+	says("ask as it did");
 	assert_int_equal(pull(&s, "big", "250", "12h"), 0);
 	says("250 identities of order big");
 	assert_int_equal(burn(&s, "SN5001"), 0);
