@@ -25,7 +25,7 @@ struct signer {
 	char kid[KID_LEN + 1];
 };
 
-/* A context ready to verify: to make one costs a twentieth of a check. */
+/* A context ready to verify: one is not made anew for each check. */
 struct spare {
 	_Atomic(EVP_PKEY_CTX *) ctx; /* NULL: in use */
 };

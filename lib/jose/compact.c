@@ -135,25 +135,26 @@ take_plain(const char **p, const char *end, const char *before, char *out,
 
 /*
  * A header just as all of ours are written. What it says is then plain to
- * see; any other is left to the parser, which takes as long as all the rest
- * but the signature.
+ * see; any other is left to the parser.
  */
 static int
-header_plain(const struct compact *c, struct jose_header *h)
+header_plain(const struct compact *c, struct jose_header *out)
 {
 	char text[HEADER_MAX];
-	const char *p = text;
+	struct jose_header h;
+	const char *p = text, *end;
 	size_t n = sizeof(text);
 
 	if (b64url_decode(c->header, c->header_len, text, &n) != ERR_OK)
 		return 0;
-	return take_plain(&p, text + n, "{\"alg\":\"", h->alg,
-	    sizeof(h->alg)) &&
-	    take_plain(&p, text + n, ",\"typ\":\"", h->typ,
-	    sizeof(h->typ)) &&
-	    take_plain(&p, text + n, ",\"kid\":\"", h->kid,
-	    sizeof(h->kid)) &&
-	    text + n - p == 1 && *p == '}';
+	end = text + n;
+	if (!take_plain(&p, end, "{\"alg\":\"", h.alg, sizeof(h.alg)) ||
+	    !take_plain(&p, end, ",\"typ\":\"", h.typ, sizeof(h.typ)) ||
+	    !take_plain(&p, end, ",\"kid\":\"", h.kid, sizeof(h.kid)) ||
+	    end - p != 1 || *p != '}')
+		return 0;
+	*out = h;
+	return 1;
 }
 
 enum err
@@ -164,10 +165,8 @@ compact_header(const struct compact *c, struct jose_header *out,
 	json_t *o = NULL;
 	enum err e;
 
-	if (header_plain(c, &h)) {
-		*out = h;
+	if (header_plain(c, out))
 		return ERR_OK;
-	}
 	e = compact_object(c->header, c->header_len, HEADER_MAX, "header", &o,
 	    d);
 	if (e != ERR_OK)
