@@ -1,8 +1,26 @@
 #ifndef PROVISION_CMD_H
 #define PROVISION_CMD_H
 
-/* Exit codes of the command lines. */
-enum { DONE = 0, REFUSED = 1, USAGE = 2, TRY_AGAIN = 3 };
+#include "lib/base/opt.h"
+
+/* Exit codes of the command lines; GO_ON is none of them. */
+enum { GO_ON = -1, DONE = 0, REFUSED = 1, USAGE = 2, TRY_AGAIN = 3 };
+
+/* A command that takes options only, for what is said about them. */
+struct cmd {
+	const char *name, *synopsis;
+	const struct opt *options;
+	size_t noptions;
+	const char *more; /* behind the help, or NULL */
+};
+/* What is wrong with the options, in one line; the exit code. */
+int cmd_usage(const struct cmd *c, const char *what);
+/*
+ * The options to opts, help being its flag of that name. GO_ON; else all is
+ * said, and it is the exit code.
+ */
+int cmd_options(const struct cmd *c, int argc, char **argv, void *opts,
+		const int *help);
 
 /* One function a subcommand; argv[0] is its name. Returns an exit code. */
 int cmd_burn(int argc, char **argv);

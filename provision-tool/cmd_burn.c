@@ -25,16 +25,13 @@ static const struct opt options[] = {
     {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
-
-static int
-usage(const char *what)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s; see provision-tool burn --help\n",
-		      what);
-	return USAGE;
-}
+static const struct cmd self = {
+    .name = "burn",
+    .synopsis = "--order ORDER --serial SERIAL --target KIND:WHERE",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+    .more = "Without network: provision-tool burn --ticket FILE --help",
+};
 
 static int
 check_opts(const struct burn_opts *o)
@@ -48,7 +45,7 @@ check_opts(const struct burn_opts *o)
 	else
 		fault = fault != NULL ? fault :
 			label_fault(&o->label, o->st.target);
-	return fault == NULL ? DONE : usage(fault);
+	return fault == NULL ? DONE : cmd_usage(&self, fault);
 }
 
 /* Everything the burn stands on; *step names what could not be opened. */
@@ -103,24 +100,12 @@ cmd_burn(int argc, char **argv)
 	struct detail d = {""};
 	const char *step;
 	enum err e;
-	int rest, code;
+	int code;
 
 	if (has_ticket(argc, argv))
 		return cmd_ticket_burn(argc, argv);
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text);
-	if (o.help) {
-		(void)printf(
-		    "usage: provision-tool burn --order ORDER "
-		    "--serial SERIAL --target KIND:WHERE [OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		(void)printf("\nWithout network: provision-tool burn --ticket "
-			     "FILE --help\n");
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("burn takes options only");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	if ((code = check_opts(&o)) != DONE ||
 	    (code = tell_serial(o.serial)) != DONE)
 		return code;

@@ -7,7 +7,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/opt.h"
-#include "lib/wire/registry.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/disk_time.h"
 #include "provision-tool/line_int.h"
@@ -28,22 +27,18 @@ static const struct opt options[] = {
      AT(slots), LINE_SLOTS_MAX, "1"},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+static const struct cmd self = {
+    .name = "check",
+    .synopsis = "--order ORDER [--target KIND:WHERE]",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+};
 
 /* What has been found so far; the worst of it is the exit code. */
 struct shift {
 	const struct check_opts *o;
 	int refused, again;
 };
-
-static int
-usage(const char *what)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s; see provision-tool check --help\n",
-		      what);
-	return USAGE;
-}
 
 static void
 good(const char *what, const struct detail *d)
@@ -67,7 +62,7 @@ check_order(struct shift *s, const struct order *o)
 {
 	struct detail d = {""};
 	int64_t left = o->expires_at - clock_wall_s(&clock_system);
-	uint32_t places = o->quantity > o->issued ? o->quantity - o->issued : 0;
+	uint32_t places = station_places_left(o);
 
 	detail_set(&d, "%" PRIu32 " of %" PRIu32 " places left, %" PRId64
 		       " h %" PRId64 " min", places, o->quantity,
@@ -102,26 +97,6 @@ check_clock(struct shift *s, int64_t theirs)
 		good("clock", &d);
 }
 
-static enum err
-ask(const struct shift *s, struct client *c, struct order *o, struct detail *d)
-{
-	struct buf answer = {.max = 16384};
-	struct problem why;
-	char path[192];
-	enum err e;
-
-	memset(&why, 0, sizeof(why));
-	(void)snprintf(path, sizeof(path), "/v1/orders/%s", s->o->st.order);
-	e = client_call(c, "GET", path, NULL, NULL, &answer, &why);
-	if (e != ERR_OK && why.detail[0] != '\0')
-		detail_set(d, "%.199s", why.detail);
-	if (e == ERR_OK &&
-	    wire_order_decode(answer.p, answer.len, o, d) != ERR_OK)
-		e = ERR_INTERNAL;
-	buf_free(&answer);
-	return e;
-}
-
 static void
 check_authority(struct shift *s)
 {
@@ -134,7 +109,7 @@ check_authority(struct shift *s)
 	if (o != NULL &&
 	    (e = station_client(&s->o->st, 2, &c, &step, &d)) == ERR_OK) {
 		step = "authority";
-		e = ask(s, c, o, &d);
+		e = station_order(&s->o->st, c, o, &d);
 	}
 	if (e != ERR_OK) {
 		bad(s, step, e, &d);
@@ -215,24 +190,14 @@ cmd_check(int argc, char **argv)
 {
 	struct check_opts o = {0};
 	struct shift s = {.o = &o};
-	struct detail d = {""};
-	int rest;
+	int code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text);
-	if (o.help) {
-		(void)printf("usage: provision-tool check --order ORDER "
-			     "[--target KIND:WHERE] [OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("check takes options only");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	if (station_fault(&o.st) != NULL)
-		return usage(station_fault(&o.st));
+		return cmd_usage(&self, station_fault(&o.st));
 	if (o.slots == 0)
-		return usage("there is at least one slot");
+		return cmd_usage(&self, "there is at least one slot");
 	check_authority(&s);
 	check_targets(&s);
 	check_journal(&s);

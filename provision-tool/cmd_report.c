@@ -5,7 +5,6 @@
 
 #include "lib/base/opt.h"
 #include "lib/base/parse.h"
-#include "lib/wire/registry.h"
 #include "lib/wire/summary.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/report.h"
@@ -25,16 +24,12 @@ static const struct opt options[] = {
     {"json", 0, OPT_FLAG, NULL, "print it as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
-
-static int
-usage(const char *what)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s; see provision-tool report --help\n",
-		      what);
-	return USAGE;
-}
+static const struct cmd self = {
+    .name = "report",
+    .synopsis = "--order ORDER",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+};
 
 /* What the authority says of the order. */
 struct said {
@@ -43,48 +38,25 @@ struct said {
 };
 
 static enum err
-get(struct client *client, const char *path, struct buf *answer,
-    struct detail *d)
-{
-	struct problem why = {0};
-	enum err e;
-
-	e = client_call(client, "GET", path, NULL, NULL, answer, &why);
-	if (e != ERR_OK)
-		detail_set(d, "%.199s", why.detail);
-	return e;
-}
-
-static enum err
 ask(const struct station *st, struct said *out, struct detail *d)
 {
 	struct buf answer = {.max = ANSWER_ROOM};
 	struct client *client = NULL;
 	const char *step;
-	char path[128];
+	char path[192];
 	enum err e;
 
-	(void)snprintf(path, sizeof(path), "/v1/orders/%s", st->order);
+	(void)snprintf(path, sizeof(path), "/v1/orders/%s/summary", st->order);
 	e = station_client(st, 0, &client, &step, d);
 	if (e == ERR_OK)
-		e = get(client, path, &answer, d);
+		e = station_order(st, client, &out->order, d);
 	if (e == ERR_OK)
-		e = wire_order_decode(answer.p, answer.len, &out->order, d);
-	(void)snprintf(path, sizeof(path), "/v1/orders/%s/summary", st->order);
-	if (e == ERR_OK)
-		e = get(client, path, &answer, d);
+		e = station_get(client, path, &answer, d);
 	if (e == ERR_OK)
 		e = wire_summary_decode(answer.p, answer.len, &out->sum, d);
 	client_free(&client);
 	buf_free(&answer);
 	return e;
-}
-
-static uint32_t
-left(const struct order *o)
-{
-	return o->closed || o->issued > o->quantity ? 0
-						    : o->quantity - o->issued;
 }
 
 static double
@@ -120,7 +92,7 @@ print_order(const struct said *a, const char *name)
 
 	format_time(o->expires_at, until);
 	(void)printf("order %s: %u of %u places taken, %u left, %s %s\n", name,
-		     o->issued, o->quantity, left(o),
+		     o->issued, o->quantity, station_places_left(o),
 		     o->closed ? "closed; it ran until" : "until", until);
 	(void)printf("its units:");
 	for (i = 0; i < DEVICE_STATES; i++)
@@ -202,8 +174,9 @@ print_json(const struct report *r, const struct said *a, const char *name)
 	e = jout(json_pack(
 		"{s:s,s:I,s:I,s:I,s:b,s:o,s:o,s:I,s:I,s:I,s:I,s:o,s:o}",
 		"order", name, "quantity", (json_int_t)o->quantity, "issued",
-		(json_int_t)o->issued, "left", (json_int_t)left(o), "closed",
-		o->closed, "expires_at", jout_time(o->expires_at), "units",
+		(json_int_t)o->issued, "left",
+		(json_int_t)station_places_left(o), "closed", o->closed,
+		"expires_at", jout_time(o->expires_at), "units",
 		wire_summary_json(&a->sum), "begun",
 		(json_int_t)r->begun, "done", (json_int_t)r->done,
 		"first_try", (json_int_t)r->first, "other_failures",
@@ -247,21 +220,12 @@ cmd_report(int argc, char **argv)
 	struct report_opts o = {0};
 	struct detail d = {""};
 	enum err e;
-	int rest;
+	int code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text);
-	if (o.help) {
-		(void)printf("usage: provision-tool report --order ORDER "
-			     "[OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("report takes options only");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	if (station_fault(&o.st) != NULL)
-		return usage(station_fault(&o.st));
+		return cmd_usage(&self, station_fault(&o.st));
 	e = run(&o, &d);
 	if (e != ERR_OK)
 		tell_options(NULL, "report", e, &d);

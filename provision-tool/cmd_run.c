@@ -29,16 +29,13 @@ static const struct opt options[] = {
     {"json", 0, OPT_FLAG, NULL, "one line of JSON a unit", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
-
-static int
-usage(const char *what)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s; see provision-tool run --help\n",
-		      what);
-	return USAGE;
-}
+static const struct cmd self = {
+    .name = "run",
+    .synopsis = "--order ORDER --serials FILE --slots N "
+		"--target KIND:WHERE",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+};
 
 static const char *
 fault(const struct run_opts *o)
@@ -64,26 +61,16 @@ cmd_run(int argc, char **argv)
 	struct detail d = {""};
 	struct feed *feed = NULL;
 	char room[PATH_MAX];
-	int rest, code;
+	int code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text);
-	if (o.help) {
-		(void)printf("usage: provision-tool run --order ORDER "
-			     "--serials FILE --slots N --target KIND:WHERE "
-			     "[OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("run takes options only");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	if (fault(&o) != NULL)
-		return usage(fault(&o));
+		return cmd_usage(&self, fault(&o));
 	/* once for all, as it is asked for with every unit */
 	o.st.journal = station_folder(&o.st, room, sizeof(room), &d);
 	if (o.st.journal == NULL)
-		return usage(d.text);
+		return cmd_usage(&self, d.text);
 	if (feed_open(o.serials, &feed, &d) != ERR_OK) {
 		(void)fprintf(stderr, "provision-tool: serial numbers: %s\n",
 			      d.text[0] == '\0' ? "out of memory" : d.text);

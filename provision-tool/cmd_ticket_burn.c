@@ -30,33 +30,27 @@ static const struct opt options[] = {
     {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
-
-static int
-usage(const char *what, const char *more)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s%s; "
-		      "see provision-tool burn --ticket FILE --help\n",
-		      what, more);
-	return USAGE;
-}
+static const struct cmd self = {
+    .name = "burn --ticket FILE",
+    .synopsis = "--station-key FILE --serial SERIAL --target KIND:WHERE "
+		"--journal DIR",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+};
 
 static int
 check_opts(const struct ticket_opts *o)
 {
-	static const char lacks[] = "missing option --";
-
 	if (o->ticket == NULL)
-		return usage(lacks, "ticket");
+		return cmd_usage(&self, "missing option --ticket");
 	if (o->key == NULL)
-		return usage(lacks, "station-key");
+		return cmd_usage(&self, "missing option --station-key");
 	if (o->serial == NULL)
-		return usage(lacks, "serial");
+		return cmd_usage(&self, "missing option --serial");
 	if (o->target == NULL)
-		return usage(lacks, "target");
+		return cmd_usage(&self, "missing option --target");
 	if (o->journal == NULL)
-		return usage(lacks, "journal");
+		return cmd_usage(&self, "missing option --journal");
 	return tell_serial(o->serial);
 }
 
@@ -177,22 +171,10 @@ int
 cmd_ticket_burn(int argc, char **argv)
 {
 	struct ticket_opts o = {0};
-	struct detail d = {""};
-	int rest, code;
+	int code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text, "");
-	if (o.help) {
-		(void)printf("usage: provision-tool burn --ticket FILE "
-			     "--station-key FILE --serial SERIAL "
-			     "--target KIND:WHERE --journal DIR "
-			     "[OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("burn takes options only", "");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	code = check_opts(&o);
 	return code == DONE ? run(&o) : code;
 }

@@ -24,16 +24,12 @@ static const struct opt options[] = {
     {"json", 0, OPT_FLAG, NULL, "print the result as JSON", AT(json), 0, NULL},
     {"help", 'h', OPT_FLAG, NULL, "this text", AT(help), 0, NULL},
 };
-#define NOPTIONS (sizeof(options) / sizeof(options[0]))
-
-static int
-usage(const char *what)
-{
-	(void)fprintf(stderr,
-		      "provision-tool: %s; see provision-tool verify --help\n",
-		      what);
-	return USAGE;
-}
+static const struct cmd self = {
+    .name = "verify",
+    .synopsis = "--order ORDER --serial SERIAL --target KIND:WHERE",
+    .options = options,
+    .noptions = sizeof(options) / sizeof(options[0]),
+};
 
 static const char *
 fault_of(const struct verify_opts *o)
@@ -87,22 +83,12 @@ cmd_verify(int argc, char **argv)
 	struct detail d = {""};
 	const char *step;
 	enum err e;
-	int rest, code;
+	int code;
 
-	if (opt_parse(options, NOPTIONS, "FEALTY", argc, argv, &o, &rest, &d) !=
-	    ERR_OK)
-		return usage(d.text);
-	if (o.help) {
-		(void)printf("usage: provision-tool verify --order ORDER "
-			     "--serial SERIAL --target KIND:WHERE "
-			     "[OPTION]...\n\n");
-		opt_help(options, NOPTIONS);
-		return DONE;
-	}
-	if (rest < argc)
-		return usage("verify takes options only");
+	if ((code = cmd_options(&self, argc, argv, &o, &o.help)) != GO_ON)
+		return code;
 	if (fault_of(&o) != NULL)
-		return usage(fault_of(&o));
+		return cmd_usage(&self, fault_of(&o));
 	if ((code = tell_serial(o.serial)) != DONE)
 		return code;
 	e = prepare(&o, &b, &d, &step);

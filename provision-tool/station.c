@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/secret.h"
 
+#define ORDER_MAX ((size_t)64 << 10) /* octets of an order's JSON */
 #define PASSWD_MAX 16384 /* a line of passwd(5) */
 
 const char *
@@ -81,4 +83,42 @@ station_client(const struct station *st, uint32_t tries, struct client **out,
 out:
 	secret_free(&credential);
 	return e;
+}
+
+enum err
+station_get(struct client *c, const char *path, struct buf *answer,
+	    struct detail *d)
+{
+	struct problem why;
+	enum err e;
+
+	memset(&why, 0, sizeof(why));
+	e = client_call(c, "GET", path, NULL, NULL, answer, &why);
+	if (e != ERR_OK && why.detail[0] != '\0')
+		detail_set(d, "%.199s", why.detail);
+	return e;
+}
+
+enum err
+station_order(const struct station *st, struct client *c, struct order *out,
+	      struct detail *d)
+{
+	struct buf answer = {.max = ORDER_MAX};
+	char path[192];
+	enum err e;
+
+	(void)snprintf(path, sizeof(path), "/v1/orders/%s", st->order);
+	e = station_get(c, path, &answer, d);
+	if (e == ERR_OK &&
+	    wire_order_decode(answer.p, answer.len, out, d) != ERR_OK)
+		e = ERR_INTERNAL; /* the answer's fault */
+	buf_free(&answer);
+	return e;
+}
+
+uint32_t
+station_places_left(const struct order *o)
+{
+	return o->closed || o->issued > o->quantity ? 0
+						    : o->quantity - o->issued;
 }

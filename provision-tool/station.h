@@ -5,6 +5,7 @@
 
 #include "lib/base/opt.h"
 #include "lib/client/client.h"
+#include "lib/wire/registry.h"
 #include "provision-tool/journal.h"
 #include "provision-tool/label.h"
 
@@ -62,5 +63,12 @@ enum err station_journal(const struct station *st, struct journal **out,
 enum err station_client(const struct station *st, uint32_t tries,
 			struct client **out, const char **step,
 			struct detail *d) MUST_CHECK;
+/* What the authority says there; why it refuses goes to d. */
+enum err station_get(struct client *c, const char *path, struct buf *answer,
+		     struct detail *d) MUST_CHECK;
+/* The order as the authority has it; places that are left, 0 if closed. */
+enum err station_order(const struct station *st, struct client *c,
+		       struct order *out, struct detail *d) MUST_CHECK;
+uint32_t station_places_left(const struct order *o);
 
 #endif
