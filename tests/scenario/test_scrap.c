@@ -218,6 +218,25 @@ a_unit_is_shown_as_unproven_until_it_has_authenticated(void **state)
 	assert_non_null(strstr(w.r.out, "device.proven"));
 }
 
+/* The gateway tells what it has seen, be the token what it may. */
+static void
+a_handshake_at_a_gateway_proves_it_too(void **state)
+{
+	long deadline = process_deadline(LIMIT);
+
+	(void)state;
+	world_gateway(&w, NULL);
+	world_burn(&w, "SN0031");
+	(void)world_show(&w, "SN0031", "none");
+	do {
+		assert_true(process_left(deadline));
+		process_pause();
+		CTL(&w, "device", "show", "SN0031", "--json");
+	} while (strstr(w.r.out, "unproven") != NULL);
+	CTL(&w, "audit", "--limit", "1000");
+	assert_non_null(strstr(w.r.out, "a handshake, says gateway hub1"));
+}
+
 int
 main(void)
 {
@@ -229,6 +248,7 @@ main(void)
 	    cmocka_unit_test(show_says_which_cause_it_is),
 	    cmocka_unit_test(
 		a_unit_is_shown_as_unproven_until_it_has_authenticated),
+	    cmocka_unit_test(a_handshake_at_a_gateway_proves_it_too),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
