@@ -108,21 +108,6 @@ may_confirm(struct txn *tx, const struct confirming *c)
 }
 
 static enum err
-find_device(struct txn *tx, struct confirming *c, uint32_t epoch)
-{
-	struct device *dev = &c->look.device;
-	enum err e;
-
-	e = store_burn_look(tx->st, c->device_id, epoch, &c->look);
-	if (e != ERR_OK)
-		return e;
-	dev->tenant = tx->call->tenant->number;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	return ERR_OK;
-}
-
-static enum err
 confirm_txn(struct txn *tx)
 {
 	struct confirming *c = tx->arg;
@@ -130,7 +115,7 @@ confirm_txn(struct txn *tx)
 	enum err e;
 
 	tx->action = "device.confirm";
-	e = find_device(tx, c, c->req->epoch);
+	e = device_look(tx, c->device_id, c->req->epoch, &c->look);
 	if (e == ERR_OK)
 		e = order_admits(tx->call, &c->look.order);
 	if (e == ERR_OK)

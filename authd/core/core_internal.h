@@ -370,6 +370,15 @@ int order_has_station(const struct order *o, const char *name);
 /* Draws on the caller: a station of the order, else ERR_STATION. */
 enum err order_for_station(struct txn *tx, const char *name,
     struct order *out) MUST_CHECK;
+/*
+ * The device of that name, locked (in a transaction that writes): the audit
+ * row is about it. Its groups are those of the moment before.
+ */
+enum err device_lock(struct txn *tx, const char *device_id,
+    struct device *out) MUST_CHECK;
+/* Likewise with what a burn is decided by, for the key of epoch. */
+enum err device_look(struct txn *tx, const char *device_id, uint32_t epoch,
+    struct burn_look *out) MUST_CHECK;
 /* ERR_STATION unless the caller is a station of the order. */
 enum err order_admits(const struct core_call *call, const struct order *o)
     MUST_CHECK;

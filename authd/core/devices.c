@@ -3,6 +3,31 @@
 #include <stdio.h>
 #include <string.h>
 
+enum err
+device_lock(struct txn *tx, const char *device_id, struct device *out)
+{
+	enum err e = store_device_by_id(tx->st, device_id, out);
+
+	if (e != ERR_OK)
+		return e;
+	out->tenant = tx->call->tenant->number;
+	txn_about_device(tx, out->dn);
+	return ERR_OK;
+}
+
+enum err
+device_look(struct txn *tx, const char *device_id, uint32_t epoch,
+    struct burn_look *out)
+{
+	enum err e = store_burn_look(tx->st, device_id, epoch, out);
+
+	if (e != ERR_OK)
+		return e;
+	out->device.tenant = tx->call->tenant->number;
+	txn_about_device(tx, out->device.dn);
+	return ERR_OK;
+}
+
 struct finding {
 	const char *device_id;
 	struct device device;
@@ -119,12 +144,9 @@ effect_txn(struct txn *tx)
 	enum err e;
 	int done;
 
-	e = store_device_by_id(tx->st, f->device_id, dev); /* locked */
-	if (e != ERR_OK)
-		return e;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	e = next_state(dev->state, f->effect, f->revoke, &to, &done);
+	e = device_lock(tx, f->device_id, dev);
+	if (e == ERR_OK)
+		e = next_state(dev->state, f->effect, f->revoke, &to, &done);
 	if (e == ERR_OK && done)
 		return store_position(tx->st, &f->pos, &floor);
 	if (e == ERR_OK && to != dev->state) {

@@ -278,8 +278,7 @@ epoch_used(struct core_call *call, const struct pskid *id, const char *how,
 	e = tenant_ready(call->core, call->tenant);
 	if (e != ERR_OK || told(call->core, &u))
 		return e;
-	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
-	    (unsigned long long)id->dn);
+	txn_about_device(&tx, id->dn);
 	e = txn_run_device(&tx, used_txn);
 	if (e != ERR_OK)
 		return e;

@@ -109,18 +109,11 @@ approve_txn(struct txn *tx)
 	struct device *dev = &a->device;
 	enum err e;
 
-	e = store_device_by_id(tx->st, a->device_id, dev);
+	e = device_lock(tx, a->device_id, dev);
 	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev); /* locked */
-	if (e != ERR_OK)
-		return e;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	e = may_approve(tx, dev);
+		e = may_approve(tx, dev);
 	if (e == ERR_OK)
 		e = next_key(tx, a);
-	if (e == ERR_OK)
-		e = store_device_get(tx->st, dev->dn, dev);
 	/* What was pending is dead, whoever may have come to hold it. */
 	return e == ERR_OK && a->superseded != 0 ?
 	    epoch_cut(tx, dev->dn, a->superseded) : e;

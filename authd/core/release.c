@@ -191,16 +191,11 @@ static enum err
 release_txn(struct txn *tx)
 {
 	struct releasing *r = tx->arg;
-	struct device *dev = &r->look.device;
 	enum err e;
 
-	e = store_burn_look(tx->st, r->device_id, r->req->epoch, &r->look);
-	if (e != ERR_OK)
-		return e;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	dev->tenant = tx->call->tenant->number;
-	e = order_admits(tx->call, &r->look.order);
+	e = device_look(tx, r->device_id, r->req->epoch, &r->look);
+	if (e == ERR_OK)
+		e = order_admits(tx->call, &r->look.order);
 	if (e == ERR_OK)
 		e = may_release(tx, &r->look, r->req->epoch);
 	if (e == ERR_OK)

@@ -156,13 +156,6 @@ rotate_txn(struct txn *tx)
 	    epoch_cut(tx, dev->dn, r->superseded) : e;
 }
 
-static void
-name_object(struct txn *tx, const struct pskid *id)
-{
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)id->dn);
-}
-
 enum err
 core_rotate(struct core_call *call, const char *identity,
     const unsigned char request[ROTATE_REQUEST_LEN], struct record *out)
@@ -184,7 +177,7 @@ core_rotate(struct core_call *call, const char *identity,
 	if (r == NULL)
 		return ERR_NOMEM;
 	r->id = &id;
-	name_object(&tx, &id);
+	txn_about_device(&tx, id.dn);
 	tx.arg = r;
 	e = sha256(request, ROTATE_REQUEST_LEN, r->asked);
 	if (e == ERR_OK)
@@ -292,7 +285,7 @@ core_rotate_prove(struct core_call *call, const char *identity,
 		e = ration(call->core, &id);
 	if (e == ERR_OK) {
 		r.id = &id;
-		name_object(&tx, &id);
+		txn_about_device(&tx, id.dn);
 		e = txn_run_device(&tx, prove_locked);
 	}
 	if (e == ERR_OK)

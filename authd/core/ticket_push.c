@@ -191,8 +191,7 @@ push_one(struct core_call *call, const char *ticket,
 	    .action = "ticket.push", .object_kind = "device", .arg = &p};
 	enum err e;
 
-	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
-	    (unsigned long long)burn->dn);
+	txn_about_device(&tx, burn->dn);
 	(void)snprintf(tx.note, sizeof(tx.note), "ticket %s serial %s proof "
 	    "%s", ticket, burn->serial, proof_name(burn->confirm.proof));
 	e = txn_run(&tx, push_txn);

@@ -136,8 +136,7 @@ revoke_known(struct core_call *call, struct revoking *r)
 	    .action = "token.revoke", .object_kind = "device", .arg = r};
 	enum err e;
 
-	(void)snprintf(tx.object, sizeof(tx.object), "%llu",
-	    (unsigned long long)r->seen.claims.dn);
+	txn_about_device(&tx, r->seen.claims.dn);
 	(void)snprintf(tx.note, sizeof(tx.note), "jti %s",
 	    r->seen.claims.jti);
 	if (r->device != NULL)

@@ -205,6 +205,13 @@ txn_run(struct txn *tx, enum err (*fn)(struct txn *))
 	return e == ERR_OK ? txn_run_device(tx, fn) : e;
 }
 
+void
+txn_about_device(struct txn *tx, uint64_t dn)
+{
+	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
+	    (unsigned long long)dn);
+}
+
 enum err
 txn_event(struct txn *tx, struct event *ev)
 {

@@ -31,6 +31,8 @@ enum err txn_run(struct txn *tx, enum err (*fn)(struct txn *)) MUST_CHECK;
 /* Likewise for a device, which has no caller: the core has judged it. */
 enum err txn_run_device(struct txn *tx, enum err (*fn)(struct txn *))
     MUST_CHECK;
+/* The audit row's object is the device of that number. */
+void txn_about_device(struct txn *tx, uint64_t dn);
 /* Appends an event and remembers its position for the audit row. */
 enum err txn_event(struct txn *tx, struct event *e) MUST_CHECK;
 /* The key is revoked and, if it was in use, another takes its place; the

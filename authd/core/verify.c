@@ -31,14 +31,10 @@ find_finished(struct txn *tx, struct verifying *v)
 	struct device *dev = &v->look.device;
 	enum err e;
 
-	e = store_burn_look(tx->st, v->device_id,
-	    v->req == NULL ? 0 : v->req->epoch, &v->look);
-	if (e != ERR_OK)
-		return e;
-	dev->tenant = tx->call->tenant->number;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	e = order_admits(tx->call, &v->look.order);
+	e = device_look(tx, v->device_id, v->req == NULL ? 0 : v->req->epoch,
+	    &v->look);
+	if (e == ERR_OK)
+		e = order_admits(tx->call, &v->look.order);
 	if (e != ERR_OK)
 		return e;
 	if (dev->state == DEV_RESERVED || dev->state == DEV_BURNING) {

@@ -28,22 +28,17 @@ may_void(struct txn *tx, const struct burn_look *l)
 static enum err
 find_device(struct txn *tx, struct voiding *v)
 {
-	const struct device *dev = &v->look.device;
 	uint32_t epoch = 0;
 	enum err e;
 
-	e = store_burn_look(tx->st, v->device_id, 0, &v->look); /* locked */
+	e = device_look(tx, v->device_id, 0, &v->look);
 	if (e == ERR_NOT_FOUND && store_device_void_epoch(tx->st,
 	    v->device_id, &epoch) == ERR_OK && epoch > 0) {
 		detail_set(&tx->call->detail, "device %s is void",
 		    v->device_id);
 		return ERR_NOT_FOUND;
 	}
-	if (e != ERR_OK)
-		return e;
-	(void)snprintf(tx->object, sizeof(tx->object), "%llu",
-	    (unsigned long long)dev->dn);
-	return ERR_OK;
+	return e;
 }
 
 static enum err
