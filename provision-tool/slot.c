@@ -6,13 +6,7 @@
 #include "lib/base/file.h"
 #include "lib/wire/record.h"
 #include "provision-tool/crc.h"
-
-static enum err
-refuse(struct detail *d, const char *what)
-{
-	detail_set(d, "%s", what);
-	return ERR_REQUEST;
-}
+#include "provision-tool/spec.h"
 
 static int
 is_fill(const struct slot *t, const unsigned char *p, size_t from, size_t len)
@@ -85,11 +79,11 @@ check_sum(const struct slot *t, const struct image *img, struct detail *d)
 		return ERR_OK;
 	if (image_get(img, t->sum_at, is, 4) != ERR_OK ||
 	    sum_of(t, img, due) != ERR_OK)
-		return refuse(d, "crc32= lies outside the image");
+		return spec_wrong(d, "crc32= lies outside the image");
 	if (memcmp(is, due, 4) != 0 && memcmp(is, none[0], 4) != 0 &&
 	    memcmp(is, none[1], 4) != 0)
-		return refuse(d, "the image's own checksum is not the one that "
-				"crc32= describes");
+		return spec_wrong(d, "the image's own checksum is not the one "
+				     "that crc32= describes");
 	return ERR_OK;
 }
 

@@ -64,6 +64,36 @@ spec_split(char *s, struct spec_opt *opts, size_t n, struct detail *d)
 	return ERR_OK;
 }
 
+const char *
+spec_options(const char *rest)
+{
+	const char *p = strchr(rest, ',');
+
+	while (p != NULL && p > rest && p[-1] == '\\')
+		p = strchr(p + 1, ',');
+	return p == NULL ? "" : p;
+}
+
+enum err
+spec_yes(const struct spec_opt *o, int *out, struct detail *d)
+{
+	if (o->value == NULL)
+		return ERR_OK;
+	if (strcmp(o->value, "yes") != 0 && strcmp(o->value, "no") != 0) {
+		detail_set(d, "%s= is yes or no", o->name);
+		return ERR_REQUEST;
+	}
+	*out = strcmp(o->value, "yes") == 0;
+	return ERR_OK;
+}
+
+enum err
+spec_wrong(struct detail *d, const char *what)
+{
+	detail_set(d, "%s", what);
+	return ERR_REQUEST;
+}
+
 static int
 hex_digit(char c)
 {

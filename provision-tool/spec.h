@@ -20,6 +20,13 @@ struct spec_opt {
  */
 enum err spec_split(char *s, struct spec_opt *opts, size_t n,
 		    struct detail *d) MUST_CHECK;
+/* What is written behind FIRST, from its comma on; "" for nothing. */
+const char *spec_options(const char *rest);
+/* yes or no; without the option *out stays. ERR_REQUEST with d. */
+enum err spec_yes(const struct spec_opt *o, int *out,
+		  struct detail *d) MUST_CHECK;
+/* ERR_REQUEST with d, which says what. */
+enum err spec_wrong(struct detail *d, const char *what) MUST_CHECK;
 /* "0x1000" or decimal, at most max. ERR_REQUEST. */
 enum err spec_number(const char *s, uint64_t max, uint64_t *out) MUST_CHECK;
 /* len hexadecimal digits of either case, two an octet. ERR_REQUEST. */

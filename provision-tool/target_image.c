@@ -14,13 +14,6 @@
 
 enum { FORMAT, PLACEHOLDER, SIZE, CRC, CRC_BE, REPLACE, NOPTS };
 
-static enum err
-wrong(struct detail *d, const char *what)
-{
-	detail_set(d, "%s", what);
-	return ERR_REQUEST;
-}
-
 static int
 ends_in(const char *s, const char *end)
 {
@@ -40,7 +33,7 @@ take_format(struct slot *t, const char *s, struct detail *d)
 	else if (strcmp(s, "hex") == 0)
 		t->kind = IMAGE_HEX;
 	else
-		return wrong(d, "format= is raw or hex");
+		return spec_wrong(d, "format= is raw or hex");
 	return ERR_OK;
 }
 
@@ -52,7 +45,7 @@ take_fill(struct slot *t, const char *s, struct detail *d)
 	t->nfill = strlen(s) / 2;
 	if (t->nfill == 0 || t->nfill > SLOT_FILL_MAX ||
 	    spec_hex(s, strlen(s), t->fill, t->nfill) != ERR_OK)
-		return wrong(d, "placeholder= is 1 to 16 octets in hex");
+		return spec_wrong(d, "placeholder= is 1 to 16 octets in hex");
 	return ERR_OK;
 }
 
@@ -65,21 +58,21 @@ take_sum(struct slot *t, const char *s, struct detail *d)
 	char text[80], *from, *len;
 
 	if (copy_str(text, sizeof(text), s) != ERR_OK)
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	from = strchr(text, ':');
 	len = from == NULL ? NULL : strchr(from, '+');
 	if (len == NULL)
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	*from++ = *len++ = '\0';
 	if (spec_number(text, UINT32_MAX, &t->sum_at) != ERR_OK ||
 	    spec_number(from, UINT32_MAX, &t->sum_from) != ERR_OK ||
 	    spec_number(len, IMAGE_MAX, &t->sum_len) != ERR_OK ||
 	    t->sum_len == 0)
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	if ((t->sum_at < t->sum_from + t->sum_len &&
 	     t->sum_from < t->sum_at + 4) ||
 	    (t->sum_at < t->at + t->size && t->at < t->sum_at + 4))
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	t->sum = 1;
 	return ERR_OK;
 }
@@ -94,16 +87,15 @@ take_options(struct slot *t, const struct spec_opt *o, struct detail *d)
 	if (o[SIZE].value != NULL &&
 	    (spec_number(o[SIZE].value, SLOT_MAX, &t->size) != ERR_OK ||
 	     t->size < 64))
-		return wrong(d, "size= is 64 to 65536");
-	if (o[REPLACE].value != NULL && strcmp(o[REPLACE].value, "yes") != 0)
-		return wrong(d, "replace= is yes, or not given");
-	t->replace = o[REPLACE].value != NULL;
+		return spec_wrong(d, "size= is 64 to 65536");
+	if ((e = spec_yes(&o[REPLACE], &t->replace, d)) != ERR_OK)
+		return e;
 	if ((e = take_format(t, o[FORMAT].value, d)) != ERR_OK)
 		return e;
 	if ((e = take_fill(t, o[PLACEHOLDER].value, d)) != ERR_OK)
 		return e;
 	if (o[CRC].value != NULL && o[CRC_BE].value != NULL)
-		return wrong(d, "crc32= and crc32be= exclude each other");
+		return spec_wrong(d, "crc32= and crc32be= exclude each other");
 	t->sum_big = o[CRC_BE].value != NULL;
 	return sum == NULL ? ERR_OK : take_sum(t, sum, d);
 }
@@ -118,11 +110,11 @@ take_places(struct slot *t, char *s, struct detail *d)
 
 	if (at == NULL || colon == NULL || colon > at ||
 	    strchr(colon + 1, ':') != NULL)
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	*at++ = *colon++ = '\0';
 	if (*s == '\0' || *colon == '\0' ||
 	    spec_number(at, UINT32_MAX, &t->at) != ERR_OK)
-		return wrong(d, how);
+		return spec_wrong(d, how);
 	t->in = realpath(s, NULL);
 	if (t->in == NULL) {
 		detail_set(d, "image %s: %s", s, strerror(errno));
@@ -144,13 +136,9 @@ image_close(void *state)
 static void
 set_name(struct slot *t, const char *rest)
 {
-	const char *options = strchr(rest, ',');
-
-	while (options != NULL && options > rest && options[-1] == '\\')
-		options = strchr(options + 1, ',');
 	(void)snprintf(t->name, sizeof(t->name), "%s:%s@0x%llx%s", t->in,
 		       t->out, (unsigned long long)t->at,
-		       options == NULL ? "" : options);
+		       spec_options(rest));
 }
 
 static enum err
@@ -241,7 +229,7 @@ check_out(const struct slot *t, const char *path, const char *device_id,
 
 	if (stat(path, &out) == 0 && stat(t->in, &in) == 0 &&
 	    in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-		return wrong(d, "OUT is IN: name another file");
+		return spec_wrong(d, "OUT is IN: name another file");
 	if (t->replace || strstr(t->out, "{device_id}") != NULL)
 		return ERR_OK;
 	return out_spare(path, device_id, take_record, t, d);

@@ -35,33 +35,23 @@ nvs_close(void *state)
 }
 
 static enum err
-wrong(struct detail *d, const char *what)
-{
-	detail_set(d, "%s", what);
-	return ERR_REQUEST;
-}
-
-static enum err
 take_options(struct partition *t, const struct spec_opt *o, struct detail *d)
 {
 	uint64_t size = DEFAULT_SIZE;
 
 	if (o[ENCRYPT].value != NULL || o[KEYS].value != NULL)
-		return wrong(d, "encrypted NVS is not supported: encrypt OUT "
-				"with Espressif's generator, or by flash "
-				"encryption");
+		return spec_wrong(d, "encrypted NVS is not supported: encrypt "
+				     "OUT with Espressif's generator, or by "
+				     "flash encryption");
 	if (o[SIZE].value != NULL &&
 	    spec_number(o[SIZE].value, NVS_SIZE_MAX, &size) != ERR_OK)
-		return wrong(d, "size= is 0x3000 to 0x100000");
-	if (o[REPLACE].value != NULL && strcmp(o[REPLACE].value, "yes") != 0)
-		return wrong(d, "replace= is yes, or not given");
+		return spec_wrong(d, "size= is 0x3000 to 0x100000");
 	t->size = (size_t)size;
-	t->replace = o[REPLACE].value != NULL;
 	t->space = o[SPACE].value == NULL ? "fealty" : o[SPACE].value;
 	t->key = o[RECORD_KEY].value == NULL ? "identity" : o[RECORD_KEY].value;
 	t->id_key = o[ID_KEY].value;
 	t->csv = o[CSV].value;
-	return ERR_OK;
+	return spec_yes(&o[REPLACE], &t->replace, d);
 }
 
 /* The partition with that record. */
@@ -112,12 +102,8 @@ rehearse(const struct partition *t, struct detail *d)
 static void
 set_name(struct partition *t, const char *rest)
 {
-	const char *options = strchr(rest, ',');
-
-	while (options != NULL && options > rest && options[-1] == '\\')
-		options = strchr(options + 1, ',');
 	(void)snprintf(t->name, sizeof(t->name), "%s%.1023s", t->out,
-		       options == NULL ? "" : options);
+		       spec_options(rest));
 }
 
 static enum err

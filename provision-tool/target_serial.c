@@ -42,19 +42,6 @@ serial_target_close(void *state)
 }
 
 static enum err
-take_yes(const struct spec_opt *o, int *out, struct detail *d)
-{
-	if (o->value == NULL)
-		return ERR_OK;
-	if (strcmp(o->value, "yes") != 0 && strcmp(o->value, "no") != 0) {
-		detail_set(d, "%s= is yes or no", o->name);
-		return ERR_REQUEST;
-	}
-	*out = strcmp(o->value, "yes") == 0;
-	return ERR_OK;
-}
-
-static enum err
 take_options(struct port *p, const struct spec_opt *o, struct serial_conf *c,
 	     struct detail *d)
 {
@@ -62,31 +49,24 @@ take_options(struct port *p, const struct spec_opt *o, struct serial_conf *c,
 
 	if (o[BAUD_OPT].value != NULL &&
 	    (parse_u64(o[BAUD_OPT].value, 4000000, &baud) != ERR_OK ||
-	     !serial_knows_baud((unsigned)baud))) {
-		detail_set(d, "baud= is one of the usual speeds, 9600 to "
-			      "1000000");
-		return ERR_REQUEST;
-	}
+	     !serial_knows_baud((unsigned)baud)))
+		return spec_wrong(d, "baud= is one of the usual speeds, 9600 "
+				     "to 1000000");
 	if (o[TIMEOUT_OPT].value != NULL &&
 	    (parse_duration_ms(o[TIMEOUT_OPT].value, TIMEOUT_MAX_MS, &ms) !=
 		 ERR_OK ||
-	     ms == 0)) {
-		detail_set(d, "timeout= is such as 500ms or 5s, at most a "
-			      "minute");
-		return ERR_REQUEST;
-	}
+	     ms == 0))
+		return spec_wrong(d, "timeout= is such as 500ms or 5s, at "
+				     "most a minute");
 	if (o[UNIT].value != NULL &&
 	    (o[UNIT].value[0] == '\0' ||
-	     copy_str(p->unit, sizeof(p->unit), o[UNIT].value) != ERR_OK)) {
-		detail_set(d, "unit= is 1 to 64 characters");
-		return ERR_REQUEST;
-	}
+	     copy_str(p->unit, sizeof(p->unit), o[UNIT].value) != ERR_OK))
+		return spec_wrong(d, "unit= is 1 to 64 characters");
 	c->baud = (unsigned)baud;
 	c->timeout_ms = (int)ms;
-	if (take_yes(&o[REPLACE], &p->replace, d) != ERR_OK ||
-	    take_yes(&o[LOCK], &p->lock, d) != ERR_OK)
+	if (spec_yes(&o[REPLACE], &p->replace, d) != ERR_OK)
 		return ERR_REQUEST;
-	return ERR_OK;
+	return spec_yes(&o[LOCK], &p->lock, d);
 }
 
 static enum err

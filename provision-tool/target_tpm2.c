@@ -71,11 +71,8 @@ take_options(struct chip *c, const struct spec_opt *o, struct detail *d)
 		return ERR_REQUEST;
 	}
 	c->handle = (uint32_t)handle;
-	if (o[REPLACE].value != NULL && strcmp(o[REPLACE].value, "yes") != 0) {
-		detail_set(d, "replace= is yes");
-		return ERR_REQUEST;
-	}
-	c->replace = o[REPLACE].value != NULL;
+	if ((e = spec_yes(&o[REPLACE], &c->replace, d)) != ERR_OK)
+		return e;
 	e = out_resolve(o[RECORD].value, &c->record, d);
 	if (e == ERR_OK)
 		e = take_secret(&o[AUTH], &c->auth, d);

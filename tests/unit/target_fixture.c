@@ -246,6 +246,10 @@ target_not_lost(struct target_place *p, const char *text, const char *name)
 	target_round(p, text);
 	file_at(p, name, path);
 	target_get(p, name, &before);
+	(void)snprintf(replace, sizeof(replace), "%s,replace=no", text);
+	t = target_at(p, replace);
+	assert_int_equal(target_write(t, TWO, &p->two, NULL), ERR_EXISTS);
+	target_close(&t);
 	t = target_at(p, text);
 	assert_int_equal(target_write(t, TWO, &p->two, &d), ERR_EXISTS);
 	assert_non_null(strstr(d.text, ONE));

@@ -337,7 +337,7 @@ places_that_mean_nothing_are_refused(void **state)
 	target_refused(p, SPEC ",size=10", "size=");
 	target_refused(p, SPEC ",format=elf", "raw or hex");
 	target_refused(p, SPEC ",placeholder=f", "16 octets");
-	target_refused(p, SPEC ",replace=no", "replace=");
+	target_refused(p, SPEC ",replace=maybe", "replace=");
 }
 
 #define CASE(f) TARGET_CASE(f)
