@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 static struct cut *cut;
+/* What is there and what is held of it are looked at together. */
+static pthread_mutex_t hold_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int
 raw_open(const char *path, int flags, mode_t mode)
@@ -226,14 +228,13 @@ write_to_hold(int fd, const char *path)
 static int
 sync_to_hold(int fd, const char *path)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	int rc;
 
 	if (cut->lie[0] != '\0' && strstr(path, cut->lie) != NULL)
 		return 0;
-	(void)pthread_mutex_lock(&lock);
+	(void)pthread_mutex_lock(&hold_lock);
 	rc = write_to_hold(fd, path);
-	(void)pthread_mutex_unlock(&lock);
+	(void)pthread_mutex_unlock(&hold_lock);
 	return rc;
 }
 
@@ -276,9 +277,11 @@ do_open(const char *path, int flags, mode_t mode)
 	a = count("open", CUT_FILE | CUT_SPACE);
 	if (is_spoilt(a))
 		return spoil(a);
+	(void)pthread_mutex_lock(&hold_lock);
 	fd = raw_open(path, flags, mode);
 	if (fd >= 0)
 		hold_file(path);
+	(void)pthread_mutex_unlock(&hold_lock);
 	return fd;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
@@ -193,6 +194,23 @@ choose(const struct name *is, const struct name *was, enum power how,
 	return chance(seed, 2) == 0 ? is : was;
 }
 
+/* One that was killed before it was held: made, and nothing in it. */
+static void
+hold_new(const struct disk *d, const char *from, const struct names *is)
+{
+	char a[PATH_MAX], b[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < is->n; i++) {
+		if (is->all[i].kind != 'f')
+			continue;
+		join(a, from, is->all[i].name);
+		held(d, is->all[i].ino, "", b);
+		if (link(a, b) != 0)
+			assert_int_equal(errno, EEXIST);
+	}
+}
+
 /* Folder ino, which is at from now (or not there), as to. */
 static void
 cut_folder(const struct disk *d, unsigned long long ino, const char *from,
@@ -207,6 +225,7 @@ cut_folder(const struct disk *d, unsigned long long ino, const char *from,
 
 	assert_int_equal(mkdir(to, 0700), 0);
 	names_now(from, is);
+	hold_new(d, from, is);
 	names_synced(d, ino, was);
 	*all = *was;
 	for (i = 0; i < is->n; i++)

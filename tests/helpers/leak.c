@@ -235,6 +235,7 @@ leak_below(enum leak_set set, const char *dir,
 
 static struct {
 	pthread_t thread;
+	pthread_mutex_t lock; /* of what is below stop */
 	atomic_int stop;
 	uint64_t had[SEEN_MAX]; /* hashes of what was seen */
 	size_t n, len, max;
@@ -258,6 +259,21 @@ is_new(const char *p, size_t len)
 }
 
 static void
+add(const char *p, size_t n)
+{
+	if (!is_new(p, n))
+		return;
+	if (seen.len + n > seen.max) {
+		seen.max = 2 * seen.max + n + 65536;
+		seen.text = realloc(seen.text, seen.max);
+		if (seen.text == NULL)
+			abort();
+	}
+	memcpy(seen.text + seen.len, p, n);
+	seen.len += n;
+}
+
+static void
 keep(const char *pid, const char *name, char *room, size_t size)
 {
 	char path[300];
@@ -265,16 +281,11 @@ keep(const char *pid, const char *name, char *room, size_t size)
 
 	(void)snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
 	n = file_text(path, room, size);
-	if (n <= 0 || !is_new(room, (size_t)n))
+	if (n <= 0)
 		return;
-	if (seen.len + (size_t)n > seen.max) {
-		seen.max = 2 * seen.max + (size_t)n + 65536;
-		seen.text = realloc(seen.text, seen.max);
-		if (seen.text == NULL)
-			abort();
-	}
-	memcpy(seen.text + seen.len, room, (size_t)n);
-	seen.len += (size_t)n;
+	(void)pthread_mutex_lock(&seen.lock);
+	add(room, (size_t)n);
+	(void)pthread_mutex_unlock(&seen.lock);
 }
 
 /* The parent of a process, and when it started. */
@@ -346,7 +357,25 @@ leak_watch(void)
 	assert_non_null(room);
 	free(seen.text);
 	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(pthread_mutex_init(&seen.lock, NULL), 0);
 	assert_int_equal(pthread_create(&seen.thread, NULL, watch, room), 0);
+}
+
+int
+leak_seen(const char *text)
+{
+	long deadline = process_deadline(60);
+	int there = 0;
+
+	while (!there && process_left(deadline)) {
+		(void)pthread_mutex_lock(&seen.lock);
+		there = seen.len > 0 && memmem(seen.text, seen.len, text,
+		    strlen(text)) != NULL;
+		(void)pthread_mutex_unlock(&seen.lock);
+		if (!there)
+			process_pause();
+	}
+	return there;
 }
 
 size_t

@@ -35,6 +35,8 @@ size_t leak_below(enum leak_set set, const char *dir,
  * thread of its own.
  */
 void leak_watch(void);
+/* Waits until that has been seen: 1, or 0 when it is not within a minute. */
+int leak_seen(const char *text);
 /* No more; what was seen, and how many different ones. Once. */
 size_t leak_watched(const char **text, size_t *len);
 

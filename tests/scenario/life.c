@@ -15,7 +15,6 @@
 #define TARGET_ROOM (4 * ROOM)
 
 struct world life_world;
-unsigned life_programs;
 int life_cores;
 
 /* --- programs ------------------------------------------------------------ */
@@ -42,7 +41,6 @@ begun(const char *const *argv)
 	pid = process_start(argv, world_file(&life_world, "watched.out", out),
 	    world_file(&life_world, "watched.err", err));
 	assert_true(pid > 0);
-	life_programs++;
 	return pid;
 }
 
@@ -388,6 +386,9 @@ programs_abort(void)
 	pid = burn_begun("SN0051", "exec:^/chatter hold");
 	assert_int_equal(file_wait(world_file(&life_world, "held", path), "held", 60),
 	    0);
+	/* who holds a key now, and who has been given it */
+	assert_true(leak_seen("exec:"));
+	assert_true(leak_seen("FEALTY_DEVICE_ID=SN0051"));
 	life_cores += dumps_core(pid);
 	(void)ended_with(pid);
 	put("go", "", 0); /* the tool it left behind */

@@ -11,7 +11,6 @@
  * for leak.h. Fails the test.
  */
 extern struct world life_world; /* opened by it, closed by the caller */
-extern unsigned life_programs;	/* so many were run */
 extern int life_cores; /* so many of those that were aborted left a core */
 void life_lead(void);
 

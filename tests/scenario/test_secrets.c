@@ -8,19 +8,26 @@
  */
 #include "tests/scenario/life.h"
 
+#include <ctype.h>
+#include <signal.h>
+
 #include "lib/base/b64url.h"
 #include "tests/helpers/leak.h"
 
 static unsigned char planted[32];
-static char planted_hex[65];
+static char planted_hex[65], planted_HEX[65];
 
 static int
 set_up(void **state)
 {
+	size_t i;
+
 	(void)state;
 	memset(planted, 0xe7, sizeof(planted));
 	memcpy(planted, "planted to be found", 19);
 	hex_encode(planted, 32, planted_hex);
+	for (i = 0; i < 64; i++)
+		planted_HEX[i] = (char)toupper((unsigned char)planted_hex[i]);
 	leak_key(LEAK_PLANTED, planted, "planted");
 	leak_watch();
 	life_lead();
@@ -73,10 +80,7 @@ a_key_is_found_in_each_form(void **state)
 	    "burned/SN0003.env", path)));
 	assert_string_equal(leak_find(LEAK_PLANTED, planted_hex, 64),
 	    "planted as hex");
-	for (i = 0; i < 64; i++)
-		text[i] = planted_hex[i] >= 'a' ?
-		    (char)(planted_hex[i] - 32) : planted_hex[i];
-	assert_string_equal(leak_find(LEAK_PLANTED, text, 64),
+	assert_string_equal(leak_find(LEAK_PLANTED, planted_HEX, 64),
 	    "planted as HEX");
 	for (shift = 0; shift < 6; shift++) {
 		memset(text, 7, sizeof(text));
@@ -99,8 +103,7 @@ static void
 a_planted_key_is_found_in_each_place(void **state)
 {
 	char sql[300], path[2 * ROOM], script[3 * ROOM];
-	const char *found, *text;
-	size_t len;
+	const char *found;
 
 	(void)state;
 	/* a log of the database, by a statement that fails; its dump */
@@ -116,21 +119,41 @@ a_planted_key_is_found_in_each_place(void **state)
 	assert_non_null(leak_find(LEAK_PLANTED, life_world.r.out,
 	    life_world.r.out_len));
 	world_sql(&life_world, "DROP TABLE fealty.planted");
-	/* an environment; then a core, if one can be */
+	/* a core, if one can be */
 	(void)snprintf(script, sizeof(script), "mkdir '%s/cores' && "
-	    "cd '%s/cores' && PLANT=%s sh -c 'sleep 0.2; kill -ABRT $$'",
+	    "cd '%s/cores' && PLANT=%s sh -c 'kill -ABRT $$'",
 	    life_world.dir, life_world.dir, planted_hex);
 	(void)life_run((const char *const[]){"sh", "-c", script, NULL});
 	assert_true(leak_below(LEAK_PLANTED, life_world.dir, NULL,
 	    &found) > 10);
 	if (found == NULL)
 		print_message("# no core was made here\n");
-	/* a command line, and an output, last because it stays */
-	(void)life_run((const char *const[]){"sh", "-c", "sleep 0.2; echo $0",
+	/* an output, last because it stays */
+	(void)life_run((const char *const[]){"sh", "-c", "echo $0",
 	    planted_hex, NULL});
 	assert_non_null(leak_in_file(LEAK_PLANTED, world_file(&life_world,
 	    "watched.out", path)));
-	assert_true(leak_watched(&text, &len) > life_programs / 2);
+}
+
+static void
+no_command_line_or_environment_has_a_key(void **state)
+{
+	const char *argv[] = {"sh", "-c", "sleep 100; :", planted_hex, NULL};
+	const char *text, *found;
+	pid_t pid;
+	size_t len;
+
+	(void)state;
+	/* planted in both, it is found */
+	assert_int_equal(setenv("PLANT", planted_HEX, 1), 0);
+	pid = process_start(argv, "/dev/null", "/dev/null");
+	assert_int_equal(unsetenv("PLANT"), 0);
+	assert_true(leak_seen(planted_hex));
+	assert_true(leak_seen(planted_HEX));
+	(void)process_stop(&pid, SIGKILL);
+	assert_true(leak_seen("authd/authd"));
+	assert_true(leak_seen("postgres"));
+	assert_true(leak_watched(&text, &len) > 10);
 	assert_non_null(leak_find(LEAK_PLANTED, text, len));
 	if ((found = leak_find(LEAK_REAL, text, len)) != NULL)
 		fail_msg("%s in a command line or environment", found);
@@ -223,6 +246,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_key_is_found_in_each_form),
 	    cmocka_unit_test(a_planted_key_is_found_in_each_place),
+	    cmocka_unit_test(no_command_line_or_environment_has_a_key),
 	    cmocka_unit_test(no_output_log_or_journal_has_a_key),
 	    cmocka_unit_test(statements_did_fail_and_were_logged),
 	    cmocka_unit_test(no_program_that_holds_keys_leaves_a_core),
