@@ -207,12 +207,17 @@ static const struct {
     [LOCK] = {"lock", step_lock, NULL, 1},
 };
 
+/* It is the journal that is to be mended first, whatever else there was. */
 static enum err
 unnoted(struct burn *b, enum err e)
 {
+	int why = errno;
+
 	b->unnoted = 1;
+	b->step = "journal";
+	memset(&b->detail, 0, sizeof(b->detail));
 	detail_set(&b->detail, "the journal cannot be written: %s",
-		   e == ERR_IO ? strerror(errno) : err_text(e));
+		   e == ERR_IO ? strerror(why) : err_text(e));
 	return e;
 }
 

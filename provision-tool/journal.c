@@ -104,7 +104,11 @@ journal_unclaim(struct journal *j, const char *serial)
 enum err
 journal_index(struct journal *j)
 {
-	return j->index != NULL ? ERR_OK : journal_index_new(&j->index);
+	if (j->index != NULL)
+		return ERR_OK;
+	if (fsync(j->fd) != 0)
+		return ERR_IO;
+	return journal_index_new(&j->index);
 }
 
 struct sought {

@@ -44,7 +44,9 @@ enum err journal_claim(struct journal *j, const char *serial) MUST_CHECK;
 void journal_unclaim(struct journal *j, const char *serial);
 /*
  * From now on journal_last reads only what is new in the file; worth it for
- * many units. Before threads share the journal.
+ * many units. Before threads share the journal. What an earlier run left is on
+ * the disk then: units are passed over on its word, and it may have ended
+ * before its fsync. ERR_IO with errno.
  */
 enum err journal_index(struct journal *j) MUST_CHECK;
 /* The newest entry of that unit; ERR_NOT_FOUND, ERR_IO. */

@@ -410,6 +410,28 @@ a_journal_that_is_lost_when_all_is_done_makes_no_second_one(void **state)
 	station_close(&s);
 }
 
+/* A run that ended before its journal was synced; the next asks nobody. */
+static void
+what_a_line_passes_over_is_on_the_disk(void **state)
+{
+	struct station s;
+	char serial[16];
+
+	(void)state;
+	story[0] = '\0';
+	station_open(&s, &w, kind_find("file"), "over", "file", &seed);
+	s.line = LINE_UNITS;
+	s.slots = LINE_SLOTS;
+	(void)snprintf(s.cut->lie, sizeof(s.cut->lie), ".jsonl");
+	next_serial(&s, serial);
+	burn_well(&s, serial);
+	s.cut->lie[0] = '\0';
+	burn_well(&s, serial);
+	cut_power(&s, POWER_DROPS);
+	expect_sound(&s, 1);
+	station_close(&s);
+}
+
 /* --- that it would be found ----------------------------------------------- */
 
 /*
@@ -488,6 +510,7 @@ main(void)
 	    cmocka_unit_test(a_medium_that_dies_when_all_is_done_is_explained),
 	    cmocka_unit_test(
 		a_journal_that_is_lost_when_all_is_done_makes_no_second_one),
+	    cmocka_unit_test(what_a_line_passes_over_is_on_the_disk),
 	    cmocka_unit_test(
 		a_file_burn_cut_anywhere_ends_with_one_live_identity),
 	    cmocka_unit_test(so_in_the_form_for_systemd),

@@ -80,10 +80,12 @@ empty_disk(void)
 static void
 close_order_behind_it(void)
 {
+	char body[64];
+
 	attempt_order(&a, "closing", "10", "line1", "medium");
-	fill_journal();
-	assert_int_equal(attempt_burn(&a), 1);
-	empty_disk();
+	(void)snprintf(body, sizeof(body), "{\"serial\":\"%s\"}", a.serial);
+	assert_int_equal(world_http(&a.w, "POST", "/v1/orders/closing/devices",
+	    a.w.station, body), 201);
 	CTL(&a.w, "order", "close", "closing");
 }
 
@@ -160,8 +162,9 @@ forget_credential(void)
 }
 
 static void
-know_credential(void)
+ask_the_right_one(void)
 {
+	(void)world_url(&a.w, a.url);
 	(void)world_file(&a.w, "station", a.credential);
 }
 
@@ -169,12 +172,6 @@ static void
 cut_network(void)
 {
 	(void)strcpy(a.url, "http://127.0.0.1:1");
-}
-
-static void
-mend_network(void)
-{
-	(void)world_url(&a.w, a.url);
 }
 
 static void
@@ -345,9 +342,9 @@ static const struct row {
 	take_a_proving_target},
     {"unknown credential", FILES, forget_credential, 1, "reserve",
 	"(invalid_credential)", "check --credential-file", 0,
-	know_credential},
+	ask_the_right_one},
     {"no network", FILES, cut_network, 3, "reserve", "(network)", AGAIN, 0,
-	mend_network},
+	ask_the_right_one},
 
     {"no folder", "file:^/late", NULL, 2, "target",
 	"No such file or directory", SPEC, 0, make_folder},
@@ -365,7 +362,7 @@ static const struct row {
 	"No space left on device", CHECK, 1, empty_disk},
     {"full disk before the journal", FILES, fill_before_journal, 1,
 	"journal", "No space left on device", AGAIN, 0, empty_disk},
-    {"full disk under the journal", FILES, fill_journal, 1, "reserve",
+    {"full disk under the journal", FILES, fill_journal, 1, "journal",
 	"the journal cannot be written: No space left on device", AGAIN, 1,
 	empty_disk},
 
@@ -462,7 +459,7 @@ has_lost_nothing(const struct row *r, const struct holding *was)
 	assert_case(is.active == was->active, r->name);
 	assert_case(strncmp(is.journal, was->journal,
 	    strlen(was->journal)) == 0, r->name);
-	if (strcmp(r->step, "confirm") != 0)
+	if (r->spoil != fill_journal && r->spoil != order_of_proofs)
 		assert_case(strcmp(is.files, was->files) == 0, r->name);
 }
 
