@@ -137,6 +137,8 @@ check(struct fealty_gateway *g, const char *token, size_t len,
 	d->staleness_ms = fresh.age;
 	if (fresh.err != ERR_OK)
 		return (fresh.err);
+	if (set == NULL)
+		return (ERR_NOT_READY); /* it came between two looks */
 	if (len > TOKEN_MAX)
 		return (ERR_TOKEN);
 	e = verified(g, token, len, fresh.wall_s, &s, why);

@@ -135,18 +135,22 @@ gw_used_kick(struct fealty_gateway *g)
 	pthread_mutex_unlock(&u->lock);
 }
 
-static void
+/* 0: there is no room for it. */
+static int
 note(struct fealty_gateway *g, const char *identity, uint64_t dn,
     uint32_t epoch)
 {
 	struct gw_used *u = g->used;
 	uint32_t i;
+	int kept = 1;
 
 	pthread_mutex_lock(&u->lock);
 	for (i = 0; i < u->n; i++)
 		if (u->due[i].dn == dn && u->due[i].epoch == epoch)
 			break;
-	if (i == u->n && u->n < PSK_USED_MAX) {
+	if (i == PSK_USED_MAX) {
+		kept = 0;
+	} else if (i == u->n) {
 		memcpy(u->due[i].identity, identity,
 		    sizeof(u->due[i].identity));
 		u->due[i].dn = dn;
@@ -155,6 +159,7 @@ note(struct fealty_gateway *g, const char *identity, uint64_t dn,
 	}
 	pthread_mutex_unlock(&u->lock);
 	gw_used_kick(g);
+	return (kept);
 }
 
 void
@@ -165,7 +170,7 @@ gw_used_peer(struct fealty_gateway *g, const struct fealty_device *peer)
 	/* what a token says of an epoch, the authority has seen used */
 	if (peer->tls != 0 && gw_cache_pending(g->cache, peer->device_number,
 	    peer->epoch, identity))
-		note(g, identity, peer->device_number, peer->epoch);
+		(void)note(g, identity, peer->device_number, peer->epoch);
 }
 
 int
@@ -181,7 +186,8 @@ fealty_psk_used(struct fealty_gateway *g, const char *identity, size_t len)
 	/* only of a key that was given here can a handshake have been */
 	if (!gw_cache_has(g->cache, id.dn, known))
 		return (-1);
-	if (gw_cache_pending(g->cache, id.dn, id.epoch, known))
-		note(g, known, id.dn, id.epoch);
+	if (gw_cache_pending(g->cache, id.dn, id.epoch, known) &&
+	    !note(g, known, id.dn, id.epoch))
+		return (-2);
 	return (0);
 }

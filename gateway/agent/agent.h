@@ -115,6 +115,11 @@ struct req *request_new(struct door *door, struct MHD_Connection *mc,
 int request_body(struct req *r, const char *data, size_t len);
 void request_free(struct req *r);
 /*
+ * Whether to come again behind the queue: waiting can change the decision,
+ * and none has been done. Being out of touch is not waited out.
+ */
+int request_may_wait(const struct req *r, uint32_t waited_ms);
+/*
  * The work of a route: writes r's answer. ERR_WOULD_BLOCK: not without
  * waiting, and wait_ms was 0, and it is not the last try.
  */

@@ -65,7 +65,7 @@ auth_run(struct req *r, uint32_t wait_ms)
 	}
 	if (!fealty_token_check(g, r->token, strlen(r->token), NULL, wait_ms,
 	    d)) {
-		if (d->retry && wait_ms == 0 && !r->last_try)
+		if (request_may_wait(r, wait_ms))
 			return (ERR_WOULD_BLOCK);
 		r->err = err_from_code(d->code);
 		r->status = err_status(r->err) == 401 ? 401 : 403;

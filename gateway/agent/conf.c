@@ -48,7 +48,7 @@ static const struct opt table[] = {
 	DUR("poll-interval", poll_ms, "without a stream", 60000, "200ms"),
 	DUR("request-timeout", request_ms, "of a request to the authority",
 	    60000, "2s"),
-	DUR("wait", wait_ms, "for events or keys that a request needs",
+	DUR("wait", wait_ms, "for events (500ms at most) or a key",
 	    10000, "500ms"),
 	NUM("max-keys", max_keys, "keys of devices kept in memory", 10000000,
 	    "65536"),
@@ -161,6 +161,10 @@ check(const struct agent_conf *c, struct detail *d)
 	    c->connections == 0)
 		detail_set(d, "threads, waiters, queue, connections: 1 or "
 		    "more");
+	else if (c->max_stale_ms == 0 || c->stale_limit_ms == 0 ||
+	    c->poll_ms == 0 || c->request_ms == 0) /* the library: default */
+		detail_set(d, "max-stale, stale-limit, poll-interval, "
+		    "request-timeout: more than 0");
 	else
 		return (ERR_OK);
 	return (ERR_CONFIG);

@@ -85,7 +85,7 @@ psk_run(struct req *r, uint32_t wait_ms)
 	}
 	if (!fealty_psk_find(r->door->agent->gateway, r->identity,
 	    strlen(r->identity), r->tls, wait_ms, &p, dec)) {
-		if (dec->retry && wait_ms == 0 && !r->last_try)
+		if (request_may_wait(r, wait_ms))
 			return (ERR_WOULD_BLOCK);
 		answer_error(r, err_from_code(dec->code), dec->reason);
 		return (ERR_OK);
@@ -109,16 +109,22 @@ psk_used_run(struct req *r)
 	struct detail d = {""};
 	enum err e = r->refusal;
 	struct jin in;
+	int told = 0;
 
 	if (e == ERR_OK) {
 		jin_open(&in, r->body, r->seen, &d);
 		jin_str(&in, "identity", r->identity, sizeof(r->identity));
 		e = jin_done(&in);
 	}
-	if (e == ERR_OK && fealty_psk_used(r->door->agent->gateway,
-	    r->identity, strlen(r->identity)) != 0) {
+	if (e == ERR_OK)
+		told = fealty_psk_used(r->door->agent->gateway, r->identity,
+		    strlen(r->identity));
+	if (told == -1) {
 		detail_set(&d, "no key of this identity is at hand");
 		e = ERR_IDENTITY;
+	} else if (told != 0) {
+		detail_set(&d, "many first uses are yet to be told");
+		e = ERR_BUSY;
 	}
 	if (e != ERR_OK) {
 		answer_error(r, e, d.text);

@@ -56,7 +56,8 @@ require_scope(struct req *r, const char *s, size_t len)
 {
 	size_t at = strlen(r->required);
 
-	if (s == NULL || !is_scope(s, len) ||
+	/* a blank one is a slip, too: it would require nothing */
+	if (s == NULL || !is_scope(s, len) || strspn(s, " ") >= len ||
 	    at + len + 2 > sizeof(r->required)) {
 		refuse(r, ERR_REQUEST);
 		return;
@@ -177,6 +178,13 @@ request_body(struct req *r, const char *data, size_t len)
 	else
 		memcpy(r->body + r->seen - len, data, len);
 	return (r->seen <= DISCARD_MAX);
+}
+
+int
+request_may_wait(const struct req *r, uint32_t waited_ms)
+{
+	return (r->decision.retry && waited_ms == 0 && !r->last_try &&
+	    err_from_code(r->decision.code) != ERR_STALE);
 }
 
 void

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 void
-start_agent(struct world *w, const char *const *more)
+start_agent(struct agent_world *w, const char *const *more)
 {
 	const char *argv[40] = {"build:gateway/agent/fealty-agent", "--url",
 	    authd_url(w->authd), "--credential-file",
@@ -30,7 +30,7 @@ start_agent(struct world *w, const char *const *more)
 
 /* "ready" of /status. */
 int
-is_ready(struct world *w)
+is_ready(struct agent_world *w)
 {
 	return (http_ask(w->port, "GET", "/status", NULL, NULL, NULL, -1,
 	    &w->a) == 0 && w->a.status == 200);
@@ -39,7 +39,7 @@ is_ready(struct world *w)
 int
 set_up_with(void **state, const char *const *more)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct agent_world *w = calloc(1, sizeof(*w));
 
 	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/fealty-test-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
@@ -67,7 +67,7 @@ int
 tear_down(void **state)
 {
 	static char text[65536];
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	int status = 0;
 
 	if (w->agent > 0)
@@ -86,7 +86,8 @@ tear_down(void **state)
 /* ---- asking --------------------------------------------------------- */
 
 void
-token_of(struct world *w, uint64_t dn, const char *scope, char out[4200])
+token_of(struct agent_world *w, uint64_t dn, const char *scope,
+    char out[4200])
 {
 	struct token_claims c;
 
@@ -97,7 +98,7 @@ token_of(struct world *w, uint64_t dn, const char *scope, char out[4200])
 }
 
 int
-auth_at(struct world *w, const char *path, const char *token)
+auth_at(struct agent_world *w, const char *path, const char *token)
 {
 	if (http_ask(w->port, "GET", path, token, NULL, NULL, -1, &w->a) != 0)
 		return (0);
@@ -106,7 +107,7 @@ auth_at(struct world *w, const char *path, const char *token)
 
 /* Over the Unix socket. */
 int
-ask_socket(struct world *w, const char *request)
+ask_socket(struct agent_world *w, const char *request)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct timeval limit = {.tv_sec = DEADLINE_MS / 1000};
@@ -123,7 +124,7 @@ ask_socket(struct world *w, const char *request)
 }
 
 int
-post_socket(struct world *w, const char *path, const char *body)
+post_socket(struct agent_world *w, const char *path, const char *body)
 {
 	char request[600];
 
@@ -134,7 +135,7 @@ post_socket(struct world *w, const char *path, const char *body)
 }
 
 int
-ask_key(struct world *w, const char *identity, const char *tls)
+ask_key(struct agent_world *w, const char *identity, const char *tls)
 {
 	char body[300];
 

@@ -6,7 +6,7 @@
 #include "tests/helpers/process.h"
 
 /* fealty-agent, a process of its own, against an authority in this one. */
-struct world {
+struct agent_world {
 	struct authd *authd;
 	char dir[64], out[80], err[80], socket[80];
 	pid_t agent;
@@ -15,20 +15,20 @@ struct world {
 };
 
 /* With more options, NULL at the end (NULL: none). */
-void start_agent(struct world *w, const char *const *more);
+void start_agent(struct agent_world *w, const char *const *more);
 /* Whether /status says so. */
-int is_ready(struct world *w);
-/* cmocka's; *state is a struct world. The key's user is this one. */
+int is_ready(struct agent_world *w);
+/* cmocka's; *state is a struct agent_world. The key's user is this one. */
 int set_up_with(void **state, const char *const *more);
 int set_up(void **state);
 int tear_down(void **state);
 
-void token_of(struct world *w, uint64_t dn, const char *scope,
+void token_of(struct agent_world *w, uint64_t dn, const char *scope,
     char out[4200]);
 /* The status of the answer, which is w->a, as of all these. */
-int auth_at(struct world *w, const char *path, const char *token);
-int ask_socket(struct world *w, const char *request);
-int post_socket(struct world *w, const char *path, const char *body);
-int ask_key(struct world *w, const char *identity, const char *tls);
+int auth_at(struct agent_world *w, const char *path, const char *token);
+int ask_socket(struct agent_world *w, const char *request);
+int post_socket(struct agent_world *w, const char *path, const char *body);
+int ask_key(struct agent_world *w, const char *identity, const char *tls);
 
 #endif

@@ -16,7 +16,7 @@
 static void
 a_good_token_passes_and_its_device_is_named(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200];
 
 	token_of(w, 1, "read write", token);
@@ -32,7 +32,7 @@ a_good_token_passes_and_its_device_is_named(void **state)
 static void
 without_a_token_it_is_401_and_says_what_is_wanted(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 
 	assert_int_equal(auth_at(w, "/auth", NULL), 401);
 	assert_true(http_has(&w->a, "WWW-Authenticate",
@@ -45,7 +45,7 @@ without_a_token_it_is_401_and_says_what_is_wanted(void **state)
 }
 
 static int
-is_refused_after(struct world *w, const char *token, int status,
+is_refused_after(struct agent_world *w, const char *token, int status,
     const char *code)
 {
 	return (auth_at(w, "/auth", token) == status &&
@@ -55,7 +55,7 @@ is_refused_after(struct world *w, const char *token, int status,
 static void
 a_revocation_ends_what_was_accepted_before(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200], other[4200];
 
 	token_of(w, 1, NULL, token);
@@ -72,7 +72,7 @@ a_revocation_ends_what_was_accepted_before(void **state)
 static void
 a_token_ahead_of_the_feed_waits_for_it_and_passes(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200];
 
 	authd_event(w->authd, EV_DEVICE, 5, EFFECT_CUT);
@@ -83,7 +83,7 @@ a_token_ahead_of_the_feed_waits_for_it_and_passes(void **state)
 static void
 a_scope_that_is_lacking_is_403_whatever_the_client_adds(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200], request[5000];
 
 	token_of(w, 1, "read write", token);
@@ -99,6 +99,8 @@ a_scope_that_is_lacking_is_403_whatever_the_client_adds(void **state)
 	/* a slip in a configuration does not open */
 	assert_int_equal(auth_at(w, "/auth?scop=read", token), 403);
 	assert_int_equal(auth_at(w, "/auth?scope", token), 403);
+	assert_int_equal(auth_at(w, "/auth?scope=", token), 403);
+	assert_int_equal(auth_at(w, "/auth?scope=%20", token), 403);
 	assert_int_equal(auth_at(w, "/auth?scope=%00admin", token), 403);
 	/* a client's header adds to the query, it does not replace it */
 	(void)snprintf(request, sizeof(request), "GET /auth?scope=admin "
@@ -114,7 +116,7 @@ a_scope_that_is_lacking_is_403_whatever_the_client_adds(void **state)
 static void
 envoy_s_path_and_method_are_the_client_s_and_say_nothing(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200], request[5000];
 
 	token_of(w, 1, "read", token);
@@ -130,7 +132,7 @@ envoy_s_path_and_method_are_the_client_s_and_say_nothing(void **state)
 static void
 two_authorizations_are_refused(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200], request[9000];
 
 	token_of(w, 1, NULL, token);
@@ -147,7 +149,7 @@ two_authorizations_are_refused(void **state)
 static void
 requests_that_wait_hold_up_nobody_and_stop_ends_them(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	struct token_claims c;
 	char token[4200], request[5000];
 	int fd[MANY], status;
@@ -184,7 +186,7 @@ static void
 tokens_and_keys_are_in_no_log_line(void **state)
 {
 	static char text[1 << 20];
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200], id[PSKID_LEN + 1], key[64];
 	struct key32 k;
 
@@ -224,7 +226,7 @@ set_up_open(void **state)
 static void
 out_of_touch_it_lets_nobody_in_until_it_is_back(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200];
 
 	token_of(w, 1, NULL, token);
@@ -242,7 +244,7 @@ out_of_touch_it_lets_nobody_in_until_it_is_back(void **state)
 
 /* How stale the last answer was. */
 static unsigned long
-staleness(const struct world *w)
+staleness(const struct agent_world *w)
 {
 	const char *p = strstr(w->a.head, "Fealty-Staleness: ");
 
@@ -252,7 +254,7 @@ staleness(const struct world *w)
 static void
 where_the_policy_is_open_the_staleness_is_told(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char token[4200];
 
 	token_of(w, 1, NULL, token);
@@ -265,7 +267,7 @@ where_the_policy_is_open_the_staleness_is_told(void **state)
 static void
 the_socket_is_for_its_group_and_nobody_else(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	struct stat st;
 
 	assert_int_equal(stat(w->socket, &st), 0);
@@ -275,7 +277,7 @@ the_socket_is_for_its_group_and_nobody_else(void **state)
 static void
 a_socket_in_use_is_not_taken_and_a_dead_one_is(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	const char *argv[] = {"build:gateway/agent/fealty-agent", "--url",
 	    authd_url(w->authd), "--credential-file",
 	    authd_credential(w->authd), "--audience", AUDIENCE, "--socket",
@@ -293,7 +295,7 @@ a_socket_in_use_is_not_taken_and_a_dead_one_is(void **state)
 static void
 it_listens_on_this_machine_only(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	const char *argv[] = {"build:gateway/agent/fealty-agent", "--url",
 	    authd_url(w->authd), "--credential-file",
 	    authd_credential(w->authd), "--audience", AUDIENCE, "--listen",
@@ -304,12 +306,31 @@ it_listens_on_this_machine_only(void **state)
 	assert_non_null(strstr(ran.err, "loopback only"));
 }
 
+/* To the library it is "the default": looser than what was meant. */
+static void
+zero_is_no_limit_of_freshness(void **state)
+{
+	struct agent_world *w = *state;
+	static const char *const names[] = {"--max-stale", "--stale-limit"};
+	const char *argv[] = {"build:gateway/agent/fealty-agent", "--url",
+	    authd_url(w->authd), "--credential-file",
+	    authd_credential(w->authd), "--audience", AUDIENCE, "--listen",
+	    "127.0.0.1:0", NULL, "0s", NULL};
+	static struct ran ran;
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		argv[9] = names[i];
+		assert_int_equal(process_run(argv, NULL, 20, &ran), 2);
+		assert_non_null(strstr(ran.err, "more than 0"));
+	}
+}
+
 /* ---- /status, /metrics ---------------------------------------------- */
 
 static void
 status_and_metrics_tell_position_lag_and_staleness(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char want[80];
 
 	authd_event(w->authd, EV_DEVICE, 6, EFFECT_CUT);

@@ -15,7 +15,7 @@ set_up_for_nobody(void **state)
 }
 
 static int
-tell_used(struct world *w, const char *identity)
+tell_used(struct agent_world *w, const char *identity)
 {
 	char body[300];
 
@@ -27,7 +27,7 @@ tell_used(struct world *w, const char *identity)
 static void
 a_key_is_given_to_who_was_named_over_the_socket(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char id[PSKID_LEN + 1], want[64], got[64];
 	struct key32 k;
 
@@ -55,7 +55,7 @@ a_key_is_given_to_who_was_named_over_the_socket(void **state)
 static void
 a_key_that_does_not_come_holds_up_nobody(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char id[PSKID_LEN + 1], token[4200];
 
 	token_of(w, 2, NULL, token);
@@ -71,7 +71,7 @@ a_key_that_does_not_come_holds_up_nobody(void **state)
 static void
 keys_do_not_leave_by_loopback(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char id[PSKID_LEN + 1], body[200];
 
 	device_identity(1, id);
@@ -86,7 +86,7 @@ keys_do_not_leave_by_loopback(void **state)
 static void
 a_completed_handshake_is_told_and_a_look_up_is_not(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char id[PSKID_LEN + 1], other[PSKID_LEN + 1], body[200];
 	unsigned requests;
 
@@ -114,7 +114,7 @@ a_completed_handshake_is_told_and_a_look_up_is_not(void **state)
 static void
 keys_are_refused_to_users_who_were_not_named(void **state)
 {
-	struct world *w = *state;
+	struct agent_world *w = *state;
 	char id[PSKID_LEN + 1];
 
 	device_identity(1, id);

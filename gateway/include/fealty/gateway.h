@@ -298,9 +298,11 @@ FEALTY_EXPORT int fealty_psk_find(struct fealty_gateway *gateway,
  * For hosts that cannot register the session: a handshake under the key that
  * fealty_psk_find gave for this identity has been completed. When the key is
  * a device's next one, this is its first use, which ends the one before: the
- * authority is told, again and again until it has heard. Never say so of a
- * look-up, or of a handshake that failed. Does not wait. 0, or -1: no key of
- * this identity was given here, or it has been dropped since.
+ * authority is told until it has heard or refused; what it refuses is told
+ * after the device's next handshake. Never say so of a look-up, or of a
+ * handshake that failed. Does not wait. 0; -1: no key of this identity was
+ * given here, or it has been dropped since; -2: too many wait to be told, say
+ * it again.
  */
 FEALTY_EXPORT int fealty_psk_used(struct fealty_gateway *gateway,
     const char *identity, size_t len);
