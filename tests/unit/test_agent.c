@@ -372,6 +372,7 @@ main(void)
 	    CASE(the_socket_is_for_its_group_and_nobody_else),
 	    CASE(a_socket_in_use_is_not_taken_and_a_dead_one_is),
 	    CASE(it_listens_on_this_machine_only),
+	    CASE(zero_is_no_limit_of_freshness),
 	    CASE(status_and_metrics_tell_position_lag_and_staleness),
 	};
 
