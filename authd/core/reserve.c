@@ -134,6 +134,12 @@ reserve_new(struct txn *tx, struct reserving *r)
 {
 	enum err e;
 
+	/*
+	 * All stations wait for the order's row: not for the disk as well.
+	 * A reservation that others see gives nothing away, and what they
+	 * commit on it is behind it in the log.
+	 */
+	store_unlock_early(tx->st);
 	e = order_enrol(tx, &r->look.order, r->serial, r->raced, &r->device);
 	if (e == ERR_ORDER_FULL && !r->raced)
 		e = ERR_CONFLICT;

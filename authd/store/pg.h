@@ -97,6 +97,7 @@ struct store {
 	uint32_t tenant;
 	int listening;
 	int warned; /* the server has, in the round read last */
+	int early; /* this transaction lets go before the disk has it */
 	int has_audit; /* a row to go with the next statement */
 	struct audit audit;
 	int64_t plans_until; /* monotonic ms: made anew then; */

@@ -63,7 +63,15 @@ enum store_mode {
 };
 enum err store_begin(struct store *st, uint32_t tenant,
     enum store_mode mode) MUST_CHECK;
+/* ERR_OK: it is on the disk, and with whoever has to have it. */
 enum err store_commit(struct store *st) MUST_CHECK;
+/*
+ * This transaction's locks go with its commit, not when that is on the disk;
+ * store_commit waits for that as ever. Others may so see what a crash undoes:
+ * only where what they commit on it is undone by the same crash, and nothing
+ * is sent out on a mere look. Never with an event.
+ */
+void store_unlock_early(struct store *st);
 void store_rollback(struct store *st);
 
 /* ---- tenants and positions ---- */

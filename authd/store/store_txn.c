@@ -280,19 +280,31 @@ end_later(struct store *st, const struct stmt *s)
 	st->has_pending = 1;
 }
 
+/*
+ * Early: the commit lets go of its locks, and a transaction behind it, of one
+ * WAL record, is the one that waits for the disk (and the replica). WAL is in
+ * order: when that one is down, so is the commit before it.
+ */
 static enum err
 end_now(struct store *st)
 {
-	static const struct pg_call commit = {&pg_commit, NULL};
+	static const struct stmt unwaited = {"commit_unwaited",
+	    "SELECT pg_catalog.set_config('synchronous_commit', 'off', true)"};
+	static const struct stmt flush = {"commit_flush",
+	    "SELECT pg_catalog.pg_logical_emit_message(true, 'fealty', '')"};
+	static const struct pg_call calls[3] = {{&unwaited, NULL},
+	    {&pg_commit, NULL}, {&flush, NULL}};
 	struct pg_round r = {0};
+	int early = st->early;
 	enum err e;
 
-	if (st->conn == NULL || send_all(st, &r, &commit, 1) != ERR_OK)
+	if (st->conn == NULL || send_all(st, &r, early ? calls : calls + 1,
+	    early ? 3 : 1) != ERR_OK)
 		return ERR_STORE;
 	/* What fails before the commit takes it with it. */
 	e = round_read(st, &r);
 	if (e == ERR_OK)
-		e = round_committed(st, &r, r.n - 1);
+		e = round_committed(st, &r, r.n - 1 - early);
 	round_free(&r);
 	return e;
 }
@@ -319,7 +331,14 @@ store_commit(struct store *st)
 		return pg_fail(st, e);
 	st->tx = TX_NONE;
 	st->has_audit = 0;
+	st->early = 0;
 	return ERR_OK;
+}
+
+void
+store_unlock_early(struct store *st)
+{
+	st->early = st->mode == STORE_WRITE;
 }
 
 void
@@ -331,4 +350,5 @@ store_rollback(struct store *st)
 		end_later(st, &pg_rollback);
 	st->tx = TX_NONE;
 	st->has_audit = 0;
+	st->early = 0;
 }

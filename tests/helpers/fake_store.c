@@ -338,6 +338,13 @@ store_commit(struct store *st)
 }
 
 void
+store_unlock_early(struct store *st)
+{
+	if (st->tx != OPEN || st->mode != STORE_WRITE)
+		abort();
+}
+
+void
 store_rollback(struct store *st)
 {
 	if (st != NULL && st->tx != NONE)
