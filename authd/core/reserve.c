@@ -38,11 +38,11 @@ make_key(struct txn *tx, const struct device *dev, int derived)
 	enum err e;
 
 	if (derived)
-		return store_device_key_insert(tx->st, &row);
-	e = device_key_make(tx->call->core, tx->st, tx->call->tenant->number,
-	    &row, &k);
+		return store_burn_key(tx->st, &row);
+	e = device_key_fill(tx->call->core, tx->call->tenant->number, &row,
+	    &k);
 	key32_wipe(&k);
-	return e;
+	return e == ERR_OK ? store_burn_key(tx->st, &row) : e;
 }
 
 /* Another order's, with a device_id that its template makes, too. */
@@ -60,15 +60,64 @@ check_free(struct txn *tx, const struct device *dev)
 	return ERR_EXISTS;
 }
 
-static enum err
-enrol(struct txn *tx, const struct order *o, struct device *dev)
+static void
+fill_device(struct txn *tx, const struct order *o, struct device *dev)
 {
+	memset(dev, 0, sizeof(*dev));
+	dev->tenant = tx->call->tenant->number;
+	dev->state = DEV_RESERVED;
+	memcpy(dev->order, o->name, sizeof(dev->order));
+	memcpy(dev->model, o->model, sizeof(dev->model));
+	dev->ngroups = 2;
+	dev->groups[0] = o->model_group;
+	dev->groups[1] = o->group;
+}
+
+static enum err
+name_device(struct txn *tx, const struct order *o, uint32_t place,
+    struct device *dev)
+{
+	enum err e = order_device_id(o, dev->serial, place, dev->device_id);
+
+	if (e != ERR_OK)
+		detail_set(&tx->call->detail, "serial %s makes no device_id "
+		    "of this order's template", dev->serial);
+	return e;
+}
+
+/* Does the unit's name say which place it has? */
+static int
+names_place(const struct order *o)
+{
+	return strstr(o->id_template, "{n}") != NULL ||
+	    strstr(o->id_template, "{n:") != NULL;
+}
+
+/* Another one was faster with a name: start again, find it. */
+static enum err
+overtaken(enum err e)
+{
+	return e == ERR_EXISTS ? ERR_CONFLICT : e;
+}
+
+/* The order's row is locked behind the first statement: few round trips. */
+static enum err
+take_then_insert(struct txn *tx, const struct order *o, const char *serial,
+    int look, struct device *dev)
+{
+	uint32_t place;
 	enum err e;
 
-	e = store_device_insert(tx->st, dev);
-	if (e == ERR_EXISTS)
-		return ERR_CONFLICT;
-	return e == ERR_OK ? make_key(tx, dev, o->derived) : e;
+	e = store_order_take(tx->st, o->name, &place);
+	if (e != ERR_OK)
+		return e;
+	if (serial == NULL)
+		(void)snprintf(dev->serial, sizeof(dev->serial), "%c%u",
+		    TICKET_SERIAL, place);
+	e = name_device(tx, o, place, dev);
+	if (e == ERR_OK && look)
+		e = check_free(tx, dev);
+	return e == ERR_OK ? overtaken(store_device_insert(tx->st, dev)) : e;
 }
 
 enum err
@@ -91,37 +140,22 @@ enum err
 order_enrol(struct txn *tx, const struct order *o, const char *serial,
     int look, struct device *dev)
 {
-	uint32_t place;
 	enum err e;
 
 	e = serial_is_new(tx, o, serial);
 	if (e != ERR_OK)
 		return e;
-	/* The order's row is locked from here on: few round trips. */
-	e = store_order_take(tx->st, o->name, &place);
-	if (e != ERR_OK)
-		return e;
-	memset(dev, 0, sizeof(*dev));
-	dev->tenant = tx->call->tenant->number;
-	dev->state = DEV_RESERVED;
-	memcpy(dev->order, o->name, sizeof(dev->order));
-	memcpy(dev->model, o->model, sizeof(dev->model));
-	dev->ngroups = 2;
-	dev->groups[0] = o->model_group;
-	dev->groups[1] = o->group;
+	fill_device(tx, o, dev);
 	if (serial != NULL)
 		(void)snprintf(dev->serial, sizeof(dev->serial), "%s", serial);
-	else
-		(void)snprintf(dev->serial, sizeof(dev->serial), "%c%u",
-		    TICKET_SERIAL, place);
-	e = order_device_id(o, dev->serial, place, dev->device_id);
-	if (e != ERR_OK) {
-		detail_set(&tx->call->detail, "serial %s makes no device_id "
-		    "of this order's template", dev->serial);
-		return e;
+	if (serial == NULL || look || names_place(o)) {
+		e = take_then_insert(tx, o, serial, look, dev);
+	} else {
+		e = name_device(tx, o, 0, dev);
+		if (e == ERR_OK)
+			e = overtaken(store_order_enrol(tx->st, dev));
 	}
-	e = look ? check_free(tx, dev) : ERR_OK;
-	return e == ERR_OK ? enrol(tx, o, dev) : e;
+	return e == ERR_OK ? make_key(tx, dev, o->derived) : e;
 }
 
 /*

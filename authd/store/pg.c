@@ -50,6 +50,7 @@ void
 pg_drop(struct store *st)
 {
 	round_free(&st->pending);
+	round_free(&st->queued);
 	st->has_pending = 0;
 	st->nready = 0;
 	st->listening = 0;

@@ -97,6 +97,7 @@ struct store {
 	uint32_t tenant;
 	int listening;
 	int warned; /* the server has, in the round read last */
+	struct pg_round queued; /* sent with the next statement */
 	int early; /* this transaction lets go before the disk has it */
 	int has_audit; /* a row to go with the next statement */
 	struct audit audit;
@@ -178,6 +179,12 @@ typedef void row_fn(struct store *st, struct pg_row *r, void *out);
 /* The first row; ERR_NOT_FOUND without one. fn NULL: only if there is one. */
 enum err pg_one(struct store *st, const struct stmt *s, struct pg_args *a,
     row_fn *fn, void *out) MUST_CHECK;
+/*
+ * Sends s with the next statement, or the commit, whose failure its own is
+ * then: for what cannot fail but by our fault, and gives nothing back.
+ */
+enum err pg_later(struct store *st, const struct stmt *s, struct pg_args *a)
+    MUST_CHECK;
 /* All rows into an array of max elements of size; *n of them. */
 struct pg_list {
 	row_fn *fn;

@@ -34,6 +34,10 @@ row_fn row_public; /* of d.public_key; out is struct device_public */
 	" FROM production_order o JOIN model m " \
 	"ON m.tenant = o.tenant AND m.name = o.model "
 row_fn row_order; /* out is struct order */
+/* Takes a place of the order $1; its answer, or why there was none. */
+extern const struct stmt pg_order_take;
+enum err pg_order_taken(struct store *st, const PGresult *res,
+    const char *name, uint32_t *place) MUST_CHECK;
 
 #define PG_MODEL_COLUMNS \
 	"m.name, m.number, m.device_group, m.data_key, m.master"

@@ -18,13 +18,18 @@ const struct stmt pg_rollback = {"rollback", "ROLLBACK"};
 
 #define GRACE_MS 2000 /* on top of the server's own statement_timeout */
 
+/* Prepared, or on the way to be in this round. */
 static int
-is_ready(const struct store *st, const struct stmt *s)
+is_ready(const struct store *st, const struct pg_round *r,
+    const struct stmt *s)
 {
 	int i;
 
 	for (i = 0; i < st->nready; i++)
 		if (st->ready[i] == s)
+			return 1;
+	for (i = 0; i < r->n; i++)
+		if (r->step[i].s == s)
 			return 1;
 	return 0;
 }
@@ -34,7 +39,7 @@ round_add(struct store *st, struct pg_round *r, const struct stmt *s,
     const struct pg_args *a)
 {
 	static const struct pg_args none;
-	int prepare = !is_ready(st, s);
+	int prepare = !is_ready(st, r, s);
 
 	if (a == NULL)
 		a = &none;

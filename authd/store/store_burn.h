@@ -14,6 +14,18 @@ struct reserve_look {
 enum err store_reserve_look(struct store *st, const char *order,
     const char *serial, struct reserve_look *out) MUST_CHECK;
 /*
+ * store_order_take and store_device_insert of dev->order in one: for an order
+ * whose device_ids have no place in them. ERR_NOT_FOUND: no such order; after
+ * any error there is only the rollback.
+ */
+enum err store_order_enrol(struct store *st, struct device *dev) MUST_CHECK;
+/*
+ * Like store_device_key_insert, of a device made in this transaction; what is
+ * wrong with it may show only at the commit.
+ */
+enum err store_burn_key(struct store *st, const struct device_key_row *row)
+    MUST_CHECK;
+/*
  * The device of that name, locked in a transaction that writes, and what
  * releasing or confirming the key of that epoch is decided by. ERR_CONFLICT:
  * the name went to another device meanwhile.

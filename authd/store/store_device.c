@@ -47,10 +47,11 @@ row_inserted(struct store *st, struct pg_row *r, void *out)
 
 /*
  * Its groups are counted in the statement that makes it: nobody else can
- * have given it any.
+ * have given it any. A call may go before it, in the same round.
  */
-enum err
-store_device_insert(struct store *st, struct device *dev)
+static enum err
+insert(struct store *st, const struct pg_call *before, PGresult **res,
+    struct device *dev)
 {
 	static const struct stmt s = {"device_insert",
 	    "WITH c AS (UPDATE counter SET next_device = next_device + 1 "
@@ -68,9 +69,8 @@ store_device_insert(struct store *st, struct device *dev)
 	    "ARRAY(SELECT g.device_group FROM g ORDER BY 1) FROM d"};
 	int64_t groups[DEVICE_GROUPS_MAX];
 	struct pg_args a = {0};
-	struct device done = {0};
+	struct pg_call calls[2] = {{NULL, NULL}, {&s, &a}};
 	uint32_t i;
-	enum err e;
 
 	if (dev->ngroups > DEVICE_GROUPS_MAX)
 		return pg_fail(st, ERR_GROUPS_FULL);
@@ -83,7 +83,18 @@ store_device_insert(struct store *st, struct device *dev)
 	arg_int(&a, dev->state);
 	arg_int(&a, dev->proof);
 	arg_ints(&a, groups, dev->ngroups);
-	e = pg_one(st, &s, &a, row_inserted, &done);
+	if (before != NULL)
+		calls[0] = *before;
+	return before != NULL ? pg_run_all(st, calls, 2, res) :
+	    pg_run_all(st, calls + 1, 1, res + 1);
+}
+
+static enum err
+take_inserted(struct store *st, const PGresult *res, struct device *dev)
+{
+	struct device done = {0};
+	enum err e = pg_first(st, res, row_inserted, &done);
+
 	if (e != ERR_OK)
 		return e;
 	dev->tenant = done.tenant;
@@ -94,6 +105,38 @@ store_device_insert(struct store *st, struct device *dev)
 	dev->ngroups = done.ngroups;
 	memcpy(dev->groups, done.groups, sizeof(dev->groups));
 	return ERR_OK;
+}
+
+enum err
+store_device_insert(struct store *st, struct device *dev)
+{
+	PGresult *res[2] = {NULL, NULL};
+	enum err e = insert(st, NULL, res, dev);
+
+	if (e == ERR_OK)
+		e = take_inserted(st, res[1], dev);
+	PQclear(res[1]);
+	return e;
+}
+
+enum err
+store_order_enrol(struct store *st, struct device *dev)
+{
+	struct pg_args a = {0};
+	const struct pg_call take = {&pg_order_take, &a};
+	PGresult *res[2] = {NULL, NULL};
+	uint32_t place;
+	enum err e;
+
+	arg_text(&a, dev->order);
+	e = insert(st, &take, res, dev);
+	if (e == ERR_OK)
+		e = pg_order_taken(st, res[0], dev->order, &place);
+	if (e == ERR_OK)
+		e = take_inserted(st, res[1], dev);
+	PQclear(res[0]);
+	PQclear(res[1]);
+	return e == ERR_OK ? e : pg_fail(st, e);
 }
 
 /* look in a read transaction, lock in one that writes. */

@@ -20,27 +20,42 @@ row_device_key(struct store *st, struct pg_row *r, void *out)
 	    sizeof(k->asked);
 }
 
-enum err
-store_device_key_insert(struct store *st, const struct device_key_row *row)
+static const struct stmt insert = {"device_key_insert",
+    "INSERT INTO device_key (tenant, device, epoch, data_key, sealed, "
+    "released, asked) VALUES (current_tenant(), $1, $2, $3, $4, $5, $6) "
+    "RETURNING 1"};
+
+static void
+key_args(const struct device_key_row *row, struct pg_args *a)
 {
-	static const struct stmt s = {"device_key_insert",
-	    "INSERT INTO device_key (tenant, device, epoch, data_key, sealed, "
-	    "released, asked) "
-	    "VALUES (current_tenant(), $1, $2, $3, $4, $5, $6) "
-	    "RETURNING 1"};
-	struct pg_args a = {0};
 	int derived = row->data_key == 0;
 
 	if (row->sealed_len > SEALED_MAX)
-		return pg_fail(st, ERR_INTERNAL);
-	arg_int(&a, (int64_t)row->dn);
-	arg_int(&a, row->epoch);
-	arg_int_or_null(&a, (int64_t)row->data_key, derived);
-	arg_bytes(&a, derived ? NULL : row->sealed, row->sealed_len);
-	arg_int(&a, (int64_t)row->released);
-	arg_bytes(&a, row->has_asked ? row->asked : NULL,
-	    sizeof(row->asked));
-	return pg_one(st, &s, &a, NULL, NULL);
+		a->e = ERR_INTERNAL;
+	arg_int(a, (int64_t)row->dn);
+	arg_int(a, row->epoch);
+	arg_int_or_null(a, (int64_t)row->data_key, derived);
+	arg_bytes(a, derived ? NULL : row->sealed, row->sealed_len);
+	arg_int(a, (int64_t)row->released);
+	arg_bytes(a, row->has_asked ? row->asked : NULL, sizeof(row->asked));
+}
+
+enum err
+store_device_key_insert(struct store *st, const struct device_key_row *row)
+{
+	struct pg_args a = {0};
+
+	key_args(row, &a);
+	return pg_one(st, &insert, &a, NULL, NULL);
+}
+
+enum err
+store_burn_key(struct store *st, const struct device_key_row *row)
+{
+	struct pg_args a = {0};
+
+	key_args(row, &a);
+	return pg_later(st, &insert, &a);
 }
 
 enum err

@@ -168,20 +168,20 @@ why_not(struct store *st, const char *name)
 	return pg_fail(st, f.full ? ERR_ORDER_FULL : ERR_CONFLICT);
 }
 
+const struct stmt pg_order_take = {"order_take",
+    "UPDATE production_order SET issued = issued + 1, "
+    "next_place = next_place + 1 WHERE name = $1 AND NOT closed "
+    "AND issued < quantity "
+    "AND expires_at > " PG_NOW " RETURNING next_place - 1"};
+
 enum err
-store_order_take(struct store *st, const char *name, uint32_t *place)
+pg_order_taken(struct store *st, const PGresult *res, const char *name,
+    uint32_t *place)
 {
-	static const struct stmt s = {"order_take",
-	    "UPDATE production_order SET issued = issued + 1, "
-	    "next_place = next_place + 1 WHERE name = $1 AND NOT closed "
-	    "AND issued < quantity "
-	    "AND expires_at > " PG_NOW " RETURNING next_place - 1"};
-	struct pg_args a = {0};
 	uint64_t v = 0;
 	enum err e;
 
-	arg_text(&a, name);
-	e = pg_number(st, &s, &a, &v);
+	e = pg_first(st, res, row_one_int, &v);
 	if (e == ERR_NOT_FOUND)
 		return why_not(st, name);
 	if (e != ERR_OK)
@@ -190,6 +190,21 @@ store_order_take(struct store *st, const char *name, uint32_t *place)
 		return pg_fail(st, ERR_ORDER_FULL);
 	*place = (uint32_t)v;
 	return ERR_OK;
+}
+
+enum err
+store_order_take(struct store *st, const char *name, uint32_t *place)
+{
+	struct pg_args a = {0};
+	PGresult *res = NULL;
+	enum err e;
+
+	arg_text(&a, name);
+	e = pg_run(st, &pg_order_take, &a, &res);
+	if (e == ERR_OK)
+		e = pg_order_taken(st, res, name, place);
+	PQclear(res);
+	return e;
 }
 
 enum err

@@ -68,6 +68,8 @@ send_all(struct store *st, struct pg_round *r, const struct pg_call *calls,
 	enum err e = ERR_OK;
 	int i;
 
+	*r = st->queued;
+	memset(&st->queued, 0, sizeof(st->queued));
 	if (st->tx == TX_WANTED)
 		e = add_begin(st, r);
 	if (e == ERR_OK && st->has_audit)
@@ -207,6 +209,22 @@ pg_one(struct store *st, const struct stmt *s, struct pg_args *a, row_fn *fn,
 }
 
 enum err
+pg_later(struct store *st, const struct stmt *s, struct pg_args *a)
+{
+	enum err e = a->e;
+
+	if (st->tx != TX_OPEN || st->conn == NULL || st->queued.n > 0)
+		return pg_one(st, s, a, NULL, NULL);
+	if (e == ERR_OK)
+		e = round_add(st, &st->queued, s, a);
+	args_free(a);
+	if (e == ERR_OK)
+		return e;
+	pg_drop(st); /* half of it may be in the pipeline */
+	return pg_fail(st, e);
+}
+
+enum err
 pg_all(struct store *st, const PGresult *res, const struct pg_list *l,
     size_t *n)
 {
@@ -267,8 +285,9 @@ pg_number(struct store *st, const struct stmt *s, struct pg_args *a,
 static void
 end_later(struct store *st, const struct stmt *s)
 {
-	struct pg_round r = {0};
+	struct pg_round r = st->queued;
 
+	memset(&st->queued, 0, sizeof(st->queued));
 	if (st->conn == NULL)
 		return;
 	if (round_add(st, &r, s, NULL) != ERR_OK ||

@@ -272,7 +272,7 @@ use_run(unsigned self, unsigned i, unsigned n)
 	return k == n;
 }
 
-/* 1 if that let go of its locks early, and was answered OK. */
+/* 1: it let go of its locks early, and was answered OK. */
 static int
 commit_early(unsigned i)
 {

@@ -71,6 +71,84 @@ a_device_is_made_with_its_groups_or_not_at_all(void **state)
 	commit(&st);
 }
 
+/* The place and the device, or neither; and the key comes with the commit. */
+void
+an_order_enrols_as_many_as_it_has_places(void **state)
+{
+	struct device_key_row k = {.epoch = 1, .data_key = 1,
+	    .sealed = "sealed", .sealed_len = 6};
+	struct device d = {.device_id = "x1", .serial = "x1", .order = "two",
+	    .model = "m1"}, none = d;
+	struct burn_look l;
+	struct order o;
+	struct ground a;
+	struct store *st;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	order_fill(&o, "two", a.order_group);
+	o.quantity = 2;
+	OK(store_order_insert(st, &o));
+	OK(store_commit(st));
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	store_unlock_early(st);
+	OK(store_order_enrol(st, &d));
+	k.dn = d.dn;
+	OK(store_burn_key(st, &k));
+	OK(store_commit(st));
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	IS(EXISTS, store_order_enrol(st, &none)); /* takes no place */
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	(void)snprintf(d.device_id, sizeof(d.device_id), "x2");
+	(void)snprintf(d.serial, sizeof(d.serial), "x2");
+	OK(store_order_enrol(st, &d));
+	k.dn = d.dn;
+	OK(store_burn_key(st, &k));
+	OK(store_burn_look(st, "x2", 1, &l)); /* what was on the way, too */
+	assert_int_equal(l.key.dn, d.dn);
+	assert_int_equal(l.order.issued, 2);
+	OK(store_commit(st));
+	OK(store_begin(st, a.tenant, STORE_WRITE));
+	(void)snprintf(d.device_id, sizeof(d.device_id), "x3");
+	(void)snprintf(d.serial, sizeof(d.serial), "x3");
+	IS(ORDER_FULL, store_order_enrol(st, &d));
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_READ));
+	IS(NOT_FOUND, store_device_by_id(st, "x3", &d));
+	OK(store_burn_look(st, "x1", 1, &l));
+	assert_int_equal(l.has_key, 1);
+	commit(&st);
+}
+
+/* Of no data key: whatever was with it does not happen. */
+void
+a_key_that_cannot_be_kept_takes_its_commit_with_it(void **state)
+{
+	struct device_key_row k = {.epoch = 1, .data_key = 55,
+	    .sealed_len = 1};
+	struct device d = {.device_id = "x", .serial = "x", .order = "o1",
+	    .model = "m1"};
+	struct ground a;
+	struct store *st;
+	enum err e;
+
+	(void)state;
+	ground_make(&a);
+	st = begin(a.tenant, STORE_WRITE);
+	OK(store_order_enrol(st, &d));
+	k.dn = d.dn;
+	e = store_burn_key(st, &k);
+	if (e == ERR_OK)
+		e = store_commit(st);
+	IS(NOT_FOUND, e);
+	store_rollback(st);
+	OK(store_begin(st, a.tenant, STORE_READ));
+	IS(NOT_FOUND, store_device_by_id(st, "x", &d));
+	commit(&st);
+}
+
 void
 a_burn_is_decided_by_one_look(void **state)
 {

@@ -78,6 +78,8 @@ void hash_make(unsigned char out[32]); /* never the same */
 #define CASES_BURN(X) \
 	X(a_reservation_looks_at_order_and_unit) \
 	X(a_device_is_made_with_its_groups_or_not_at_all) \
+	X(an_order_enrols_as_many_as_it_has_places) \
+	X(a_key_that_cannot_be_kept_takes_its_commit_with_it) \
 	X(a_burn_is_decided_by_one_look) \
 	X(a_release_is_counted_and_renews_a_key_when_told) \
 	X(a_public_key_is_one_device_s) \

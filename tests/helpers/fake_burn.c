@@ -107,3 +107,18 @@ store_burn_released(struct store *st, struct burn_look *l, int renewed)
 	l->device.changed_at = d->v.changed_at;
 	return ERR_OK;
 }
+
+enum err
+store_burn_key(struct store *st, const struct device_key_row *row)
+{
+	return store_device_key_insert(st, row);
+}
+
+enum err
+store_order_enrol(struct store *st, struct device *dev)
+{
+	uint32_t place;
+	enum err e = store_order_take(st, dev->order, &place);
+
+	return e == ERR_OK ? store_device_insert(st, dev) : e;
+}
