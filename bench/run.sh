@@ -463,9 +463,10 @@ row_gateway_verify() {
 }
 
 # A line of slots, beside a bare one: what has to be on the disk of station and
-# database for a unit, by as many at once. And against what a factory wants.
+# database for a unit, by as many at once. The reach is what a factory wants:
+# 500 a second.
 row_burn() {
-	local values='' floors='' i start fsync value out slots=16
+	local values='' floors='' i start fsync bare out slots=16
 	start_floor_pg || die "the floor's PostgreSQL"
 	"$ctl" order create burn --model M --quantity 1000000 --expires 24h \
 	    --peers hub --stations line >>"$dir/ctl.log" 2>&1 || die order
@@ -489,9 +490,9 @@ row_burn() {
 		    -v n="$(grep -c 'active, proof' "$dir/burned")" \
 		    'BEGIN {print n / (b - a)}')"
 	done
-	value=$(median <<<"$values")
-	report burn rate 1/s "$value" "$(median <<<"$floors")" 0.3
-	report burn absolute 1/s "$value" 500 1
+	bare=$(median <<<"$floors")
+	report burn rate 1/s "$(median <<<"$values")" "$bare" \
+	    "$(awk -v f="$bare" 'BEGIN {printf "%.3f", 500 / f}')"
 	echo "  burn: $slots slots, 2 waits for the journal a unit; the disk's" \
 	    "fsync $fsync"
 }
