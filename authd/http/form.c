@@ -14,6 +14,15 @@ hex_value(char c)
 	return -1;
 }
 
+/* Nothing to decode: most texts, tokens above all. */
+static int
+is_plain(const char *src, size_t len, int plus)
+{
+	return memchr(src, '%', len) == NULL &&
+	    memchr(src, '\0', len) == NULL &&
+	    (!plus || memchr(src, '+', len) == NULL);
+}
+
 /* out may be src itself: it never runs ahead. */
 enum err
 percent_decode(const char *src, size_t len, int plus, char *out, size_t size)
@@ -22,6 +31,11 @@ percent_decode(const char *src, size_t len, int plus, char *out, size_t size)
 	int hi, lo;
 	char c;
 
+	if (len < size && is_plain(src, len, plus)) {
+		memmove(out, src, len);
+		out[len] = '\0';
+		return ERR_OK;
+	}
 	for (i = 0; i < len; i++) {
 		c = src[i];
 		if (c == '%') {
