@@ -32,6 +32,7 @@ struct receipts {
 	pthread_cond_t cond;
 	struct due due;
 	uint64_t sent; /* position of the last one that arrived */
+	uint64_t ahead; /* one that the authority did not know; 0: none */
 	bool sessions, stopping;
 	name_t instance;
 	unsigned seed;
@@ -59,6 +60,8 @@ take(struct receipts *r, int64_t not_before, int64_t latest,
 	pthread_mutex_lock(&r->lock);
 	while (!r->stopping) {
 		now = gw_tick();
+		if (r->ahead != 0 && r->due.pos > r->ahead)
+			break; /* what it has said since, it knows */
 		if (now >= not_before && r->due.pos != 0 &&
 		    (r->due.pos > r->sent || now >= latest))
 			break;
@@ -108,7 +111,8 @@ pause_after(struct receipts *r, enum err e, unsigned failures)
 {
 	int64_t step = AGAIN_MS << (failures < 7 ? failures : 7);
 
-	if (!err_retryable(e))
+	/* it has lost events, and may have them back at any moment */
+	if (!err_retryable(e) && e != ERR_BACKWARDS)
 		return (REFUSED_MS);
 	if (step > AGAIN_MAX_MS)
 		step = AGAIN_MAX_MS;
@@ -128,6 +132,7 @@ run(void *arg)
 	while (take(r, not_before, latest, &what, &sessions)) {
 		e = post(r, &what, sessions);
 		pthread_mutex_lock(&r->lock);
+		r->ahead = e == ERR_BACKWARDS ? what.pos : 0;
 		if (e == ERR_OK)
 			r->sent = what.pos;
 		else

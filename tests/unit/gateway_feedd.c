@@ -29,7 +29,9 @@ struct feedd {
 	unsigned generation; /* streams of an older one end */
 	uint64_t floor, version;
 	int64_t off_ms;
-	int beating, streams, down, stopping, refuse_receipts, no_snapshots;
+	int beating, streams, down, stopping, no_snapshots;
+	enum err refusal; /* of receipts */
+	unsigned refused;
 	unsigned stream_requests, snapshot_requests;
 	struct feedd_receipt receipt;
 	struct signer *root, *feed, *token;
@@ -329,8 +331,10 @@ take_receipt(struct feedd *f, const struct buf *body)
 	char kind[16] = "";
 	struct jin in;
 
-	if (f->refuse_receipts)
-		return (ERR_NOT_READY);
+	if (f->refusal != ERR_OK) {
+		f->refused++;
+		return (f->refusal);
+	}
 	jin_open(&in, body->p, body->len, NULL);
 	jin_str(&in, "instance", r->instance, sizeof(r->instance));
 	jin_u64(&in, "position", NUMBER_MAX, &r->position);
@@ -738,9 +742,18 @@ feedd_receipt(struct feedd *f, struct feedd_receipt *out)
 }
 
 void
-feedd_refuse_receipts(struct feedd *f, int on)
+feedd_refuse_receipts(struct feedd *f, enum err e)
 {
-	LOCKED(f, f->refuse_receipts = on);
+	LOCKED(f, f->refusal = e);
+}
+
+unsigned
+feedd_refused_receipts(struct feedd *f)
+{
+	unsigned n;
+
+	LOCKED(f, n = f->refused);
+	return (n);
 }
 
 void

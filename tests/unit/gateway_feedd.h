@@ -67,7 +67,8 @@ struct feedd_receipt {
 	char instance[65], seen[2048]; /* and Fealty-Seen of a stream */
 };
 void feedd_receipt(struct feedd *f, struct feedd_receipt *out);
-void feedd_refuse_receipts(struct feedd *f, int on);
+void feedd_refuse_receipts(struct feedd *f, enum err e); /* ERR_OK: none */
+unsigned feedd_refused_receipts(struct feedd *f); /* how many were */
 
 /* A token of device dn, by the token key, at pos. */
 void feedd_token(struct feedd *f, uint64_t dn, uint64_t pos, char *out,

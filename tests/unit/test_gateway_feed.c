@@ -141,14 +141,40 @@ receipts_that_fail_become_part_of_the_next(void **state)
 
 	receipted(w, &r, fealty_gateway_position(w->g));
 	before = r.n;
-	feedd_refuse_receipts(w->f, 1);
+	feedd_refuse_receipts(w->f, ERR_NOT_READY);
 	for (int i = 0; i < 30; i++)
 		pos = feedd_event(w->f, EV_DEVICE, 3, EFFECT_CUT);
 	at_position(w, pos);
-	feedd_refuse_receipts(w->f, 0);
+	feedd_refuse_receipts(w->f, ERR_OK);
 	receipted(w, &r, pos);
 	assert_in_range(r.n, before + 1, before + 3);
 	assert_false(r.sessions);
+}
+
+/* It has lost events; once it is back, an admin waits for the receipt. */
+static void
+authority_that_was_behind_soon_gets_its_receipts(void **state)
+{
+	struct fworld *w = *state;
+	struct feedd_receipt r;
+	unsigned refused;
+	uint64_t pos;
+
+	receipted(w, &r, fealty_gateway_position(w->g));
+	feedd_refuse_receipts(w->f, ERR_BACKWARDS);
+	pos = feedd_event(w->f, EV_DEVICE, 3, EFFECT_CUT);
+	eventually(feedd_refused_receipts(w->f) >= 1);
+	feedd_refuse_receipts(w->f, ERR_OK);
+	receipted(w, &r, pos);
+	/* nor does what is new wait for what was refused */
+	feedd_refuse_receipts(w->f, ERR_BACKWARDS);
+	refused = feedd_refused_receipts(w->f);
+	(void)feedd_event(w->f, EV_DEVICE, 4, EFFECT_CUT);
+	eventually(feedd_refused_receipts(w->f) > refused);
+	feedd_refuse_receipts(w->f, ERR_OK);
+	pos = feedd_event(w->f, EV_DEVICE, 5, EFFECT_CUT);
+	receipted(w, &r, pos);
+	assert_int_equal(r.position, pos);
 }
 
 static void
@@ -412,6 +438,7 @@ main(void)
 		T(receipt_waits_until_the_session_is_gone),
 		T(sessions_come_and_go_while_events_do_and_receipts_are_true),
 		T(receipts_that_fail_become_part_of_the_next),
+		T(authority_that_was_behind_soon_gets_its_receipts),
 		T(lies_are_not_believed_and_another_stream_is_taken),
 		T(replayed_and_overlapping_events_change_nothing),
 		T(gap_is_seen_and_filled),
