@@ -221,6 +221,17 @@ unnoted(struct burn *b, enum err e)
 	return e;
 }
 
+/*
+ * The line that an earlier run was cut off behind can be read and be lost all
+ * the same: what a resumed unit is confirmed by is a line of its own.
+ */
+static int
+must_last(const struct burn *b, int step)
+{
+	return steps[step].lasts || b->ticket != NULL ||
+	       (b->resumed && step == PROVE);
+}
+
 static enum err
 note(struct burn *b, int step)
 {
@@ -237,7 +248,7 @@ note(struct burn *b, int step)
 			     steps[step].name);
 	if (e == ERR_OK)
 		e = journal_note(&b->unit, &b->noted);
-	if (e == ERR_OK && (steps[step].lasts || b->ticket != NULL))
+	if (e == ERR_OK && must_last(b, step))
 		e = journal_commit(b->journal, &b->noted);
 	return e == ERR_OK ? e : unnoted(b, e);
 }

@@ -85,7 +85,7 @@ enum pg_tx {
 	TX_FAILED /* only a rollback is allowed */
 };
 
-#define PG_STMTS_MAX 128
+#define PG_STMTS_MAX 256
 #define PLANS_FIRST_MS 1000
 struct store {
 	struct store_pool *pool;

@@ -45,7 +45,8 @@ round_add(struct store *st, struct pg_round *r, const struct stmt *s,
 		a = &none;
 	if (a->e != ERR_OK)
 		return a->e;
-	if (r->n >= PG_ROUND_MAX || (prepare && st->nready >= PG_STMTS_MAX))
+	if (r->n >= PG_ROUND_MAX ||
+	    (prepare && st->nready + r->n >= PG_STMTS_MAX))
 		return ERR_INTERNAL;
 	if (prepare && !PQsendPrepare(st->conn, s->name, s->sql, a->n,
 	    a->type))

@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,6 +35,7 @@ static struct authority {
 	struct key32 k;
 	unsigned char challenge[CHALLENGE_LEN];
 	int requests, releases, confirms;
+	int syncs, synced; /* of files; those before the last confirm */
 	int expired;		       /* confirm knows no challenge any more */
 	int lose_request, lose_answer; /* of that request, from 1; 0 none */
 	enum { HONEST, OTHER_DEVICE, OTHER_EPOCH, OTHER_KEY, NO_AUTHORITY } lie;
@@ -70,7 +72,11 @@ __wrap_write(int fd, const void *p, size_t len)
 int
 __wrap_fsync(int fd)
 {
+	struct stat st;
+
 	op();
+	if (a != NULL && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		a->syncs++;
 	return __real_fsync(fd);
 }
 
@@ -181,6 +187,7 @@ do_confirm(const struct buf *body, struct buf *out)
 	unsigned char want[32];
 	struct confirm c;
 
+	a->synced = a->syncs;
 	assert_int_equal(wire_confirm_decode(body->p, body->len, &c, NULL),
 			 ERR_OK);
 	if (a->expired)
@@ -704,6 +711,23 @@ only_what_a_killed_write_left_is_removed(void **state)
 	}
 }
 
+/* Threat: a line that can be read, but was never on the disk, is lost. */
+static void
+what_is_confirmed_later_is_first_on_the_disk_anew(void **state)
+{
+	struct place *p = *state;
+	int resumed;
+
+	a->lose_request = 3; /* confirm */
+	assert_int_equal(burn(p), ERR_NETWORK);
+	a->lose_request = 0;
+	a->syncs = 0;
+	assert_int_equal(burn_into(p, p->spec, NULL, &resumed), ERR_OK);
+	assert_int_equal(resumed, 1);
+	assert_int_equal(a->confirms, 1);
+	assert_true(a->synced >= 1);
+}
+
 /*
  * Two boards under one label, or a board changed half-way: the first, cut off
  * behind its write, must not pass for the device when the second is live.
@@ -861,6 +885,7 @@ main(void)
 	    CASE(second_medium_gets_no_copy_of_a_live_identity),
 	    CASE(revoked_unit_is_not_reported_as_burned),
 	    CASE(unit_with_a_next_key_is_done_only_if_the_authority_says_so),
+	    CASE(what_is_confirmed_later_is_first_on_the_disk_anew),
 	    CASE(journal_never_holds_the_key),
 	    CASE(targets_that_cannot_be_used_are_refused_with_a_reason),
 	};
