@@ -5,9 +5,9 @@
 #include "lib/base/opt.h"
 #include "provision-tool/burn.h"
 #include "provision-tool/cmd.h"
-#include "provision-tool/station.h"
 #include "provision-tool/stats.h"
 #include "provision-tool/tell.h"
+#include "provision-tool/unit.h"
 
 struct burn_opts {
 	int help, json;
@@ -49,21 +49,6 @@ check_opts(const struct burn_opts *o)
 }
 
 /* Everything the burn stands on; *step names what could not be opened. */
-static enum err
-prepare(const struct burn_opts *o, struct burn *b, struct detail *d,
-	const char **step)
-{
-	enum err e;
-
-	*step = "target";
-	if ((e = target_open(o->st.target, &b->target, d)) != ERR_OK)
-		return e;
-	*step = "journal";
-	if ((e = station_journal(&o->st, &b->journal, d)) != ERR_OK)
-		return e;
-	return station_client(&o->st, 0, &b->client, step, d);
-}
-
 static int
 tell(const struct burn_opts *o, const struct burn *b, enum err e)
 {
@@ -97,8 +82,6 @@ cmd_burn(int argc, char **argv)
 {
 	struct burn_opts o = {0};
 	struct burn b = {0};
-	struct detail d = {""};
-	const char *step;
 	enum err e;
 	int code;
 
@@ -109,14 +92,8 @@ cmd_burn(int argc, char **argv)
 	if ((code = check_opts(&o)) != DONE ||
 	    (code = tell_serial(o.serial)) != DONE)
 		return code;
-	e = prepare(&o, &b, &d, &step);
-	if (e != ERR_OK) {
-		tell_options(o.serial, step, e, &d);
-		code = e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
+	if ((code = unit_open(&o.st, o.serial, 1, &b)) != GO_ON)
 		goto out;
-	}
-	b.order = o.st.order;
-	b.serial = o.serial;
 	e = burn_run(&b);
 	stats_note(&o.st, &b, e);
 	if (e == ERR_OK) {
@@ -126,8 +103,6 @@ cmd_burn(int argc, char **argv)
 	}
 	code = tell(&o, &b, e);
 out:
-	client_free(&b.client);
-	journal_close(&b.journal);
-	target_close(&b.target);
+	unit_close(&b);
 	return code;
 }

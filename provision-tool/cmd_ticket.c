@@ -13,6 +13,7 @@
 #include "lib/jose/jwe.h"
 #include "lib/wire/ticket.h"
 #include "provision-tool/cmd.h"
+#include "provision-tool/station.h"
 #include "provision-tool/station_key.h"
 #include "provision-tool/ticket_file.h"
 #include "provision-tool/ticket_push.h"
@@ -75,22 +76,9 @@ connect_to(const struct ticket_opts *o, struct client **out, struct detail *d)
 	struct client_conf conf = {.url = o->url, .ca_file = o->ca_file,
 				   .timeout_ms = 60000,
 				   .answer_max = TICKET_TEXT_MAX};
-	struct secret credential = {0};
-	enum err e;
+	const char *step;
 
-	e = client_read_credential(o->credential_file, &credential);
-	if (e != ERR_OK) {
-		detail_set(d, "%s: %s", o->credential_file,
-			   client_credential_fault(e));
-		goto out;
-	}
-	conf.credential = &credential;
-	e = client_new(&conf, out);
-	if (e != ERR_OK)
-		detail_set(d, "check --url and --ca-file");
-out:
-	secret_free(&credential);
-	return e;
+	return station_connect(&conf, o->credential_file, out, &step, d);
 }
 
 /*

@@ -3,8 +3,8 @@
 
 #include "lib/base/opt.h"
 #include "provision-tool/cmd.h"
-#include "provision-tool/station.h"
 #include "provision-tool/tell.h"
+#include "provision-tool/unit.h"
 #include "provision-tool/verify.h"
 
 struct verify_opts {
@@ -43,22 +43,6 @@ fault_of(const struct verify_opts *o)
 	return station_fault(&o->st);
 }
 
-static enum err
-prepare(const struct verify_opts *o, struct burn *b, struct detail *d,
-	const char **step)
-{
-	enum err e;
-
-	*step = "target";
-	if ((e = target_open(o->st.target, &b->target, d)) != ERR_OK)
-		return e;
-	*step = "journal";
-	if (o->device_id == NULL &&
-	    (e = station_journal(&o->st, &b->journal, d)) != ERR_OK)
-		return e;
-	return station_client(&o->st, 0, &b->client, step, d);
-}
-
 static void
 tell(const struct verify_opts *o, const struct burn *b, enum err e)
 {
@@ -80,8 +64,6 @@ cmd_verify(int argc, char **argv)
 {
 	struct verify_opts o = {0};
 	struct burn b = {0};
-	struct detail d = {""};
-	const char *step;
 	enum err e;
 	int code;
 
@@ -91,20 +73,13 @@ cmd_verify(int argc, char **argv)
 		return cmd_usage(&self, fault_of(&o));
 	if ((code = tell_serial(o.serial)) != DONE)
 		return code;
-	e = prepare(&o, &b, &d, &step);
-	if (e != ERR_OK) {
-		tell_options(o.serial, step, e, &d);
-		code = e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
+	code = unit_open(&o.st, o.serial, o.device_id == NULL, &b);
+	if (code != GO_ON)
 		goto out;
-	}
-	b.order = o.st.order;
-	b.serial = o.serial;
 	e = burn_verify(&b, o.device_id);
 	tell(&o, &b, e);
 	code = e == ERR_REQUEST ? USAGE : tell_exit(e);
 out:
-	client_free(&b.client);
-	journal_close(&b.journal);
-	target_close(&b.target);
+	unit_close(&b);
 	return code;
 }

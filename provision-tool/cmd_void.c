@@ -6,8 +6,8 @@
 #include "lib/wire/wire.h"
 #include "provision-tool/cmd.h"
 #include "provision-tool/scrap.h"
-#include "provision-tool/station.h"
 #include "provision-tool/tell.h"
+#include "provision-tool/unit.h"
 
 struct void_opts {
 	int help, json;
@@ -59,19 +59,6 @@ fault_of(const struct void_opts *o)
 	return station_fault(&o->st);
 }
 
-static enum err
-prepare(const struct void_opts *o, struct burn *b, struct detail *d,
-	const char **step)
-{
-	enum err e;
-
-	*step = "journal";
-	if (o->device_id == NULL &&
-	    (e = station_journal(&o->st, &b->journal, d)) != ERR_OK)
-		return e;
-	return station_client(&o->st, 0, &b->client, step, d);
-}
-
 static void
 tell(const struct void_opts *o, const struct burn *b, enum err e)
 {
@@ -92,8 +79,6 @@ cmd_void(int argc, char **argv)
 {
 	struct void_opts o = {0};
 	struct burn b = {0};
-	struct detail d = {""};
-	const char *step;
 	enum err e;
 	int code;
 
@@ -103,19 +88,13 @@ cmd_void(int argc, char **argv)
 		return cmd_usage(&self, fault_of(&o));
 	if ((code = tell_serial(o.serial)) != DONE)
 		return code;
-	e = prepare(&o, &b, &d, &step);
-	if (e != ERR_OK) {
-		tell_options(o.serial, step, e, &d);
-		code = e == ERR_IO || e == ERR_NOMEM ? REFUSED : USAGE;
+	code = unit_open(&o.st, o.serial, o.device_id == NULL, &b);
+	if (code != GO_ON)
 		goto out;
-	}
-	b.order = o.st.order;
-	b.serial = o.serial;
 	e = burn_scrap(&b, o.device_id, o.reason);
 	tell(&o, &b, e);
 	code = tell_exit(e);
 out:
-	client_free(&b.client);
-	journal_close(&b.journal);
+	unit_close(&b);
 	return code;
 }

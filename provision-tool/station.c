@@ -60,29 +60,38 @@ station_journal(const struct station *st, struct journal **out,
 }
 
 enum err
+station_connect(struct client_conf *conf, const char *credential_file,
+		struct client **out, const char **step, struct detail *d)
+{
+	struct secret credential = {0};
+	enum err e;
+
+	*step = "credential";
+	e = client_read_credential(credential_file, &credential);
+	if (e != ERR_OK) {
+		detail_set(d, "%s: %s", credential_file,
+			   client_credential_fault(e));
+		goto out;
+	}
+	*step = "connection";
+	conf->credential = &credential;
+	e = client_new(conf, out);
+	if (e != ERR_OK)
+		detail_set(d, "check --url and --ca-file");
+out:
+	conf->credential = NULL;
+	secret_free(&credential);
+	return e;
+}
+
+enum err
 station_client(const struct station *st, uint32_t tries, struct client **out,
 	       const char **step, struct detail *d)
 {
 	struct client_conf conf = {.url = st->url, .ca_file = st->ca_file,
 				   .tries = tries};
-	struct secret credential = {0};
-	enum err e;
 
-	*step = "credential";
-	e = client_read_credential(st->credential_file, &credential);
-	if (e != ERR_OK) {
-		detail_set(d, "%s: %s", st->credential_file,
-			   client_credential_fault(e));
-		goto out;
-	}
-	*step = "connection";
-	conf.credential = &credential;
-	e = client_new(&conf, out);
-	if (e != ERR_OK)
-		detail_set(d, "check --url and --ca-file");
-out:
-	secret_free(&credential);
-	return e;
+	return station_connect(&conf, st->credential_file, out, step, d);
 }
 
 enum err

@@ -63,6 +63,10 @@ enum err station_journal(const struct station *st, struct journal **out,
 enum err station_client(const struct station *st, uint32_t tries,
 			struct client **out, const char **step,
 			struct detail *d) MUST_CHECK;
+/* The same with the rest of conf as the caller wants it. */
+enum err station_connect(struct client_conf *conf, const char *credential_file,
+			 struct client **out, const char **step,
+			 struct detail *d) MUST_CHECK;
 /* What the authority says there; why it refuses goes to d. */
 enum err station_get(struct client *c, const char *path, struct buf *answer,
 		     struct detail *d) MUST_CHECK;

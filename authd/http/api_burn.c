@@ -50,8 +50,12 @@ api_release(struct req *r)
 	return e;
 }
 
-enum err
-api_confirm(struct req *r)
+typedef enum err proves(struct core_call *call, const char *device_id,
+    const struct confirm *req, struct device *out);
+
+/* An answer to a challenge, and what the device has come to by it. */
+static enum err
+proven(struct req *r, proves *what)
 {
 	struct confirm req;
 	struct device dev;
@@ -61,10 +65,17 @@ api_confirm(struct req *r)
 	e = wire_confirm_decode(r->body.p, r->body.len, &req,
 	    &r->call.detail);
 	if (e == ERR_OK)
-		e = core_confirm(&r->call, req_param(r, 0), &req, &dev);
+		e = what(&r->call, req_param(r, 0), &req, &dev);
 	if (e == ERR_OK)
 		e = req_json(r, 200, wire_device_json(&dev));
+	wipe(&req, sizeof(req));
 	return e;
+}
+
+enum err
+api_confirm(struct req *r)
+{
+	return proven(r, core_confirm);
 }
 
 enum err
@@ -84,17 +95,5 @@ api_verify_challenge(struct req *r)
 enum err
 api_verify(struct req *r)
 {
-	struct confirm req;
-	struct device dev;
-	enum err e;
-
-	memset(&req, 0, sizeof(req));
-	e = wire_confirm_decode(r->body.p, r->body.len, &req,
-	    &r->call.detail);
-	if (e == ERR_OK)
-		e = core_verify(&r->call, req_param(r, 0), &req, &dev);
-	if (e == ERR_OK)
-		e = req_json(r, 200, wire_device_json(&dev));
-	wipe(&req, sizeof(req));
-	return e;
+	return proven(r, core_verify);
 }
