@@ -144,7 +144,8 @@ same_ticket(struct txn *tx, struct pulling *p, const struct order *o,
 	    rows, TICKET_UNITS_MAX, &n);
 	for (i = 0; e == ERR_OK && i < n && t->n < p->req->count; i++) {
 		e = store_device_get(tx->st, rows[i].dn, &dev);
-		if (e != ERR_OK || dev.state != DEV_BURNING)
+		if (e != ERR_OK || dev.state != DEV_BURNING ||
+		    rows[i].burned)
 			continue;
 		e = fill_unit(tx, p, &dev, &t->units[t->n]);
 		t->n += e == ERR_OK;

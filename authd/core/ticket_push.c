@@ -17,7 +17,7 @@ struct pushing {
 	struct ticket_unit_row unit;
 	struct device device;
 	struct order order;
-	int twice; /* it is so: the outcome, once that is committed */
+	enum err outcome; /* what the station hears once it is committed */
 };
 
 /* By the key the ticket was made for, of this ticket's very identity. */
@@ -53,18 +53,30 @@ burned_twice(struct txn *tx, struct pushing *p)
 	struct device *dev = &p->device;
 	enum err e = ERR_OK;
 
-	p->twice = 1;
+	p->outcome = ERR_TICKET_TWICE;
 	tx->action = "ticket.twice";
 	if (!p->unit.twice) {
 		p->unit.twice = 1;
 		e = store_ticket_unit_update(tx->st, &p->unit);
 	}
 	if (e != ERR_OK || dev->state == DEV_REVOKED ||
-	    dev->state == DEV_ERASED)
+	    dev->state == DEV_ERASED || dev->state == DEV_VOID)
 		return e;
 	dev->state = DEV_REVOKED;
 	e = store_device_update(tx->st, dev);
 	return e == ERR_OK ? txn_device_event(tx, dev->dn, EFFECT_BLOCK) : e;
+}
+
+/* Taken once, its device never got the serial number: another one has it. */
+static enum err
+refused_before(struct txn *tx, const struct pushing *p)
+{
+	if (p->device.state != DEV_BURNING && p->device.state != DEV_VOID)
+		return device_state_refusal(p->device.state);
+	detail_set(&tx->call->detail, "serial %s was another device's when "
+	    "this burn was told: give the unit another serial number and "
+	    "burn it anew", p->burn->serial);
+	return ERR_SERIAL_USED;
 }
 
 /* It was told before: all the same, or of another unit. */
@@ -75,8 +87,11 @@ again(struct txn *tx, struct pushing *p)
 
 	if (p->unit.twice)
 		return ERR_TICKET_TWICE;
-	if (!ct_equal(p->unit.nonce, b->nonce, sizeof(b->nonce)) ||
-	    strcmp(p->device.serial, b->serial) != 0)
+	if (!ct_equal(p->unit.nonce, b->nonce, sizeof(b->nonce)))
+		return burned_twice(tx, p);
+	if (p->device.serial[0] == TICKET_SERIAL)
+		return refused_before(tx, p);
+	if (strcmp(p->device.serial, b->serial) != 0)
 		return burned_twice(tx, p);
 	return device_state_refusal(p->device.state);
 }
@@ -128,6 +143,23 @@ serial_is_free(struct txn *tx, const struct pushing *p)
 	return ERR_SERIAL_USED;
 }
 
+/* Someone was faster with the serial number: start again, find it. */
+static enum err
+take_serial(struct txn *tx, const struct pushing *p)
+{
+	enum err e;
+
+	e = store_device_set_serial(tx->st, p->device.dn, p->burn->serial);
+	if (e == ERR_OK) /* what was scrapped meanwhile is seen behind it */
+		e = serial_is_new(tx, &p->order, p->burn->serial);
+	return e == ERR_EXISTS || e == ERR_SERIAL_USED ? ERR_CONFLICT : e;
+}
+
+/*
+ * A burn that is refused for its serial number alone has used its identity
+ * up all the same: a unit has the key. Its nonce is kept, so that the next
+ * burn, from a copy of the ticket, is not taken for the first.
+ */
 static enum err
 first_burn(struct txn *tx, struct pushing *p)
 {
@@ -135,20 +167,23 @@ first_burn(struct txn *tx, struct pushing *p)
 	enum err e;
 
 	e = may_become(tx, p);
-	if (e == ERR_OK)
-		e = serial_is_free(tx, p);
 	if (e != ERR_OK)
 		return e;
-	e = store_device_set_serial(tx->st, dev->dn, p->burn->serial);
-	if (e == ERR_EXISTS) /* someone was faster: start again, find it */
-		return ERR_CONFLICT;
+	p->unit.burned = 1;
+	memcpy(p->unit.nonce, p->burn->nonce, sizeof(p->unit.nonce));
+	e = serial_is_free(tx, p);
+	if (e == ERR_SERIAL_USED) {
+		p->outcome = e;
+		tx->action = "ticket.serial_used";
+		return store_ticket_unit_update(tx->st, &p->unit);
+	}
+	if (e == ERR_OK)
+		e = take_serial(tx, p);
 	dev->state = DEV_ACTIVE;
 	dev->proof = p->burn->confirm.proof;
 	dev->unproven = dev->proof == PROOF_MEDIUM;
 	if (e == ERR_OK)
 		e = store_device_update(tx->st, dev);
-	p->unit.burned = 1;
-	memcpy(p->unit.nonce, p->burn->nonce, sizeof(p->unit.nonce));
 	return e == ERR_OK ? store_ticket_unit_update(tx->st, &p->unit) : e;
 }
 
@@ -159,7 +194,7 @@ push_txn(struct txn *tx)
 	uint64_t dn = p->burn->dn;
 	enum err e;
 
-	p->twice = 0;
+	p->outcome = ERR_OK;
 	tx->action = "ticket.push";
 	e = not_found(tx->call, store_ticket_get(tx->st, p->ticket, &p->row),
 	    "ticket", p->ticket); /* locked */
@@ -195,7 +230,7 @@ push_one(struct core_call *call, const char *ticket,
 	(void)snprintf(tx.note, sizeof(tx.note), "ticket %s serial %s proof "
 	    "%s", ticket, burn->serial, proof_name(burn->confirm.proof));
 	e = txn_run(&tx, push_txn);
-	return e == ERR_OK && p.twice ? ERR_TICKET_TWICE : e;
+	return e == ERR_OK ? p.outcome : e;
 }
 
 enum err

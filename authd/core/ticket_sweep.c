@@ -5,8 +5,9 @@
 #include <string.h>
 
 /*
- * A ticket has expired: what was not burned of it, or not told of, is void,
- * its place given back and its key destroyed.
+ * A ticket has expired: what has not become a device of it, not burned, not
+ * told of or told in vain, is void, its place given back and its key
+ * destroyed.
  */
 /* What somebody has made void before has given its place back by then. */
 static enum err
@@ -61,8 +62,7 @@ sweep_txn(struct store *st, int64_t now)
 	e = rows == NULL ? ERR_NOMEM : store_ticket_unit_list(st, t.id, rows,
 	    TICKET_UNITS_MAX, &n);
 	for (i = 0; e == ERR_OK && i < n; i++)
-		if (!rows[i].burned)
-			e = void_unit(st, t.order, rows[i].dn, &gone);
+		e = void_unit(st, t.order, rows[i].dn, &gone);
 	if (e == ERR_OK)
 		e = store_ticket_sweep(st, t.id);
 	if (e == ERR_OK)

@@ -290,8 +290,63 @@ a_serial_number_is_one_device_whoever_was_first(void **state)
 	burn(&s, 1, "A1", &b);
 	assert_int_equal(push(f, &s, &b), ERR_SERIAL_USED);
 	assert_int_equal(state_of(f, b.device_id), DEV_BURNING);
-	burn(&s, 1, "A2", &b);
+	assert_int_equal(fixture_audited(f, "ticket.serial_used", "ok"), 1);
+	assert_int_equal(push(f, &s, &b), ERR_SERIAL_USED); /* told again */
+	assert_int_equal(state_of(f, b.device_id), DEV_BURNING);
+	assert_int_equal(pull(f, &s), ERR_OK); /* a unit has its key */
+	assert_int_equal(s.t.n, 1);
+	assert_int_not_equal(s.t.units[0].dn, b.dn);
+	burn(&s, 0, "A2", &b);
 	assert_int_equal(push(f, &s, &b), ERR_OK);
+	site_close(&s);
+}
+
+/* The ticket's first is "A1"; its second, too, whose place is free at last. */
+static void
+told_in_vain(struct fixture *f, struct site *s, struct ticket_burn *b,
+    struct ticket_burn *twin)
+{
+	site_open(f, s, 'A', 2);
+	assert_int_equal(pull(f, s), ERR_OK);
+	burn(s, 0, "A1", b);
+	assert_int_equal(push(f, s, b), ERR_OK);
+	burn(s, 1, "A1", b);
+	burn(s, 1, "A2", twin);
+	assert_int_equal(push(f, s, b), ERR_SERIAL_USED);
+}
+
+/* Threat: a copy hides behind a serial number that another device has. */
+static void
+a_burn_told_in_vain_still_shows_that_there_is_a_second(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket_burn b, twin;
+	struct site s;
+
+	told_in_vain(f, &s, &b, &twin);
+	assert_int_equal(push(f, &s, &twin), ERR_TICKET_TWICE);
+	assert_int_equal(state_of(f, b.device_id), DEV_REVOKED);
+	assert_int_equal(push(f, &s, &b), ERR_TICKET_TWICE);
+	assert_int_equal(fixture_audited(f, "ticket.twice", "ok"), 1);
+	site_close(&s);
+}
+
+static void
+what_was_told_in_vain_is_void_at_expiry(void **state)
+{
+	struct fixture *f = *state;
+	struct ticket_burn b, twin;
+	struct site s;
+	int i;
+
+	told_in_vain(f, &s, &b, &twin);
+	fixture_pass(f, INT64_C(3601) * 1000);
+	for (i = 0; i < 3000 && issued(f) != 1; i++)
+		(void)usleep(10000);
+	assert_int_equal(issued(f), 1);
+	assert_int_equal(push(f, &s, &b), ERR_SERIAL_USED);
+	assert_int_equal(push(f, &s, &twin), ERR_TICKET_TWICE);
+	assert_int_equal(issued(f), 1);
 	site_close(&s);
 }
 
@@ -521,6 +576,8 @@ main(void)
 	    CASE(a_ticket_never_exceeds_the_order_and_is_whole_or_not_at_all),
 	    CASE(a_forged_or_changed_burn_is_refused_and_harms_nothing),
 	    CASE(a_serial_number_is_one_device_whoever_was_first),
+	    CASE(a_burn_told_in_vain_still_shows_that_there_is_a_second),
+	    CASE(what_was_told_in_vain_is_void_at_expiry),
 	    CASE(one_identity_with_two_nonces_is_revoked_for_both),
 	    CASE(an_identity_in_a_ticket_is_burned_by_no_other_way),
 	    CASE(what_is_not_burned_at_expiry_is_void_and_its_place_free),
