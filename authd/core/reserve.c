@@ -142,9 +142,6 @@ order_enrol(struct txn *tx, const struct order *o, const char *serial,
 {
 	enum err e;
 
-	e = serial_is_new(tx, o, serial);
-	if (e != ERR_OK)
-		return e;
 	fill_device(tx, o, dev);
 	if (serial != NULL)
 		(void)snprintf(dev->serial, sizeof(dev->serial), "%s", serial);
@@ -155,6 +152,9 @@ order_enrol(struct txn *tx, const struct order *o, const char *serial,
 		if (e == ERR_OK)
 			e = overtaken(store_order_enrol(tx->st, dev));
 	}
+	/* What was scrapped while it waited is seen from here on only. */
+	if (e == ERR_OK)
+		e = serial_is_new(tx, o, serial);
 	return e == ERR_OK ? make_key(tx, dev, o->derived) : e;
 }
 

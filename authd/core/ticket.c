@@ -31,6 +31,12 @@ order_fits(struct core_call *call, const struct order *o)
 		    "id_template of {n}", o->name);
 		return ERR_REQUEST;
 	}
+	if (o->reburn == REBURN_NEVER) {
+		detail_set(&call->detail, "order %s never releases a key "
+		    "twice, which a lost ticket has to: make one of policy "
+		    "until-confirmed", o->name);
+		return ERR_REQUEST;
+	}
 	if (o->min_proof == PROOF_DEVICE_MADE) {
 		detail_set(&call->detail, "order %s wants keys that devices "
 		    "make, which are not there yet", o->name);
@@ -100,6 +106,8 @@ new_ticket(struct txn *tx, struct pulling *p, const struct order *o)
 	struct ticket *t = p->out;
 	struct ticket_row row = {.station = tx->call->caller->number,
 	    .key = p->key, .count = p->req->count};
+	uint32_t left = o->quantity > o->issued ? o->quantity - o->issued : 0;
+	int full = left < p->req->count;
 	enum err e;
 
 	row.expires_at = now + p->req->life;
@@ -107,7 +115,8 @@ new_ticket(struct txn *tx, struct pulling *p, const struct order *o)
 		row.expires_at = o->expires_at;
 	memcpy(row.id, p->req->id, sizeof(row.id));
 	memcpy(row.order, o->name, sizeof(row.order));
-	e = store_ticket_insert(tx->st, &row);
+	/* A whole ticket is much work; order_take has the last word. */
+	e = full ? ERR_ORDER_FULL : store_ticket_insert(tx->st, &row);
 	while (e == ERR_OK && t->n < p->req->count) {
 		e = new_unit(tx, p, o, &t->units[t->n]);
 		if (e == ERR_OK)
@@ -116,7 +125,7 @@ new_ticket(struct txn *tx, struct pulling *p, const struct order *o)
 	t->expires_at = row.expires_at;
 	if (e == ERR_ORDER_FULL)
 		detail_set(&tx->call->detail, "%u of %u places are left",
-		    t->n, p->req->count);
+		    full ? left : t->n, p->req->count);
 	return e == ERR_EXISTS && t->n == 0 ? ERR_CONFLICT : e;
 }
 

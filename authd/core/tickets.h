@@ -16,7 +16,9 @@ enum err order_enrol(struct txn *tx, const struct order *o,
     const char *serial, int look, struct device *dev) MUST_CHECK;
 /*
  * Policy never: scrapped after its key had been released, a serial number has
- * had its identity, too. ERR_SERIAL_USED. serial NULL: none yet.
+ * had its identity, too. ERR_SERIAL_USED. serial NULL: none yet. It holds if
+ * asked behind the statement that takes the serial number: others may have
+ * had it, and let it go, while that one waited.
  */
 enum err serial_is_new(struct txn *tx, const struct order *o,
     const char *serial) MUST_CHECK;

@@ -4,6 +4,27 @@
  */
 #include "tests/unit/core_fixture.h"
 
+#include "authd/store/store.h"
+
+/* How often it was asked, and how often behind the row it is to guard. */
+static unsigned asked, asked_behind;
+enum err __real_store_serial_released(struct store *st, const char *order,
+    const char *serial, int *released);
+enum err __wrap_store_serial_released(struct store *st, const char *order,
+    const char *serial, int *released);
+
+enum err
+__wrap_store_serial_released(struct store *st, const char *order,
+    const char *serial, int *released)
+{
+	struct device d;
+
+	asked++;
+	asked_behind += store_device_by_serial(st, order, serial, &d) ==
+	    ERR_OK;
+	return __real_store_serial_released(st, order, serial, released);
+}
+
 static const enum reburn all[] = {REBURN_NEVER, REBURN_UNTIL_CONFIRMED,
     REBURN_APPROVAL};
 
@@ -129,6 +150,53 @@ never_keeps_the_place_and_the_serial_of_what_had_its_key(void **state)
 	    ERR_ORDER_FULL);
 }
 
+/*
+ * Threat: while a reservation waits for the order's row, another one of the
+ * same serial number is released and scrapped. Only what is read behind the
+ * wait, with the own row there, is sure to see it.
+ */
+static void
+never_looks_for_a_key_before_it_only_behind_its_own_row(void **state)
+{
+	struct fixture *f = *state;
+	struct device d;
+
+	add_order(f, REBURN_NEVER);
+	asked = asked_behind = 0;
+	assert_int_equal(reserve(f, REBURN_NEVER, "A1", &d), ERR_OK);
+	assert_true(asked > 0);
+	assert_int_equal(asked_behind, asked);
+}
+
+/* Threat: a pull whose answer was lost releases the same keys again. */
+static void
+never_gives_no_tickets(void **state)
+{
+	struct fixture *f = *state;
+	struct core_call call = fixture_call(f, &f->line1);
+	struct ticket_request req = {.id = "AAAAAAAAAAAAAAAAAAAAAA",
+	    .count = 1, .life = 3600};
+	struct jwe_key *pair = NULL;
+	struct buf jwk = {.max = 511};
+	struct ticket t = {.n = 0};
+	struct order o;
+
+	fixture_order(f, "never", 2, &o);
+	(void)snprintf(o.id_template, sizeof(o.id_template), "once-{n}");
+	o.reburn = REBURN_NEVER;
+	fixture_add_order(f, &o);
+	assert_int_equal(jwe_key_generate(&pair), ERR_OK);
+	assert_int_equal(jwe_key_public(pair, &jwk), ERR_OK);
+	memcpy(req.station_key, jwk.p, jwk.len + 1);
+	assert_int_equal(core_ticket_pull(&call, "never", &req, &t),
+	    ERR_REQUEST);
+	assert_non_null(strstr(call.detail.text, "until-confirmed"));
+	assert_int_equal(issued(f, REBURN_NEVER), 0);
+	assert_int_equal(fixture_audited(f, "device.release", "ok"), 0);
+	jwe_key_free(&pair);
+	buf_free(&jwk);
+}
+
 /* The other two differ behind the confirmation only. */
 static void
 until_confirmed(struct fixture *f, enum reburn policy)
@@ -225,6 +293,8 @@ main(void)
 	    T(a_place_without_a_key_is_the_serials_whatever_the_policy),
 	    T(never_releases_a_key_twice),
 	    T(never_keeps_the_place_and_the_serial_of_what_had_its_key),
+	    T(never_looks_for_a_key_before_it_only_behind_its_own_row),
+	    T(never_gives_no_tickets),
 	    T(until_confirmed_gives_the_same_identity_until_then),
 	    T(with_approval_it_gives_it_again_in_a_new_epoch),
 	    T(what_was_scrapped_is_told_by_its_reason),

@@ -212,7 +212,9 @@ a_ticket_never_exceeds_the_order_and_is_whole_or_not_at_all(void **state)
 	struct site s;
 
 	site_open(f, &s, 'A', 11);
+	fake_store_fail_at(0, ERR_OK);
 	assert_int_equal(pull(f, &s), ERR_ORDER_FULL);
+	assert_true(fake_store_calls() < 11); /* before any unit is made */
 	assert_int_equal(issued(f), 0);
 	assert_int_equal(pull_as(f, &s, &f->line1, "o1"), ERR_REQUEST);
 	assert_int_equal(pull_as(f, &s, &f->gateway, "far"), ERR_STATION);
