@@ -115,7 +115,7 @@ confirm_txn(struct txn *tx)
 	enum err e;
 
 	tx->action = "device.confirm";
-	e = device_look(tx, c->device_id, c->req->epoch, &c->look);
+	e = device_look(tx, c->device_id, c->req->epoch, 0, &c->look);
 	if (e == ERR_OK)
 		e = order_admits(tx->call, &c->look.order);
 	if (e == ERR_OK)

@@ -376,9 +376,12 @@ enum err order_for_station(struct txn *tx, const char *name,
  */
 enum err device_lock(struct txn *tx, const char *device_id,
     struct device *out) MUST_CHECK;
-/* Likewise with what a burn is decided by, for the key of epoch. */
+/*
+ * Likewise with what a burn is decided by, for the key of epoch; peers: 1 if
+ * the order's are wanted, too.
+ */
 enum err device_look(struct txn *tx, const char *device_id, uint32_t epoch,
-    struct burn_look *out) MUST_CHECK;
+    int peers, struct burn_look *out) MUST_CHECK;
 /* ERR_STATION unless the caller is a station of the order. */
 enum err order_admits(const struct core_call *call, const struct order *o)
     MUST_CHECK;

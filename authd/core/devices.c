@@ -16,10 +16,10 @@ device_lock(struct txn *tx, const char *device_id, struct device *out)
 }
 
 enum err
-device_look(struct txn *tx, const char *device_id, uint32_t epoch,
+device_look(struct txn *tx, const char *device_id, uint32_t epoch, int peers,
     struct burn_look *out)
 {
-	enum err e = store_burn_look(tx->st, device_id, epoch, out);
+	enum err e = store_burn_look(tx->st, device_id, epoch, peers, out);
 
 	if (e != ERR_OK)
 		return e;

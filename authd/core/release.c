@@ -193,7 +193,7 @@ release_txn(struct txn *tx)
 	struct releasing *r = tx->arg;
 	enum err e;
 
-	e = device_look(tx, r->device_id, r->req->epoch, &r->look);
+	e = device_look(tx, r->device_id, r->req->epoch, 1, &r->look);
 	if (e == ERR_OK)
 		e = order_admits(tx->call, &r->look.order);
 	if (e == ERR_OK)

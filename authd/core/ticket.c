@@ -61,7 +61,7 @@ fill_unit(struct txn *tx, struct pulling *p, const struct device *dev,
 	char note[64];
 	enum err e;
 
-	e = store_burn_look(tx->st, dev->device_id, dev->epoch, &p->look);
+	e = store_burn_look(tx->st, dev->device_id, dev->epoch, 1, &p->look);
 	if (e != ERR_OK)
 		return e == ERR_NOT_FOUND ? ERR_INTERNAL : e;
 	p->look.device.tenant = of.tenant;

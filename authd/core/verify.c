@@ -32,7 +32,7 @@ find_finished(struct txn *tx, struct verifying *v)
 	enum err e;
 
 	e = device_look(tx, v->device_id, v->req == NULL ? 0 : v->req->epoch,
-	    &v->look);
+	    0, &v->look);
 	if (e == ERR_OK)
 		e = order_admits(tx->call, &v->look.order);
 	if (e != ERR_OK)

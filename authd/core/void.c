@@ -31,7 +31,7 @@ find_device(struct txn *tx, struct voiding *v)
 	uint32_t epoch = 0;
 	enum err e;
 
-	e = device_look(tx, v->device_id, 0, &v->look);
+	e = device_look(tx, v->device_id, 0, 0, &v->look);
 	if (e == ERR_NOT_FOUND && store_device_void_epoch(tx->st,
 	    v->device_id, &epoch) == ERR_OK && epoch > 0) {
 		detail_set(&tx->call->detail, "device %s is void",

@@ -69,7 +69,7 @@ take_look(struct store *st, PGresult **res, struct burn_look *l)
 	e = pg_first(st, res[0], row_one_int, &locked);
 	if (e == ERR_OK)
 		e = pg_first(st, res[1], row_look, l);
-	if (e == ERR_OK)
+	if (e == ERR_OK && res[2] != NULL)
 		e = pg_all(st, res[2], &peers, &n);
 	l->npeers = (uint32_t)n;
 	/* The name went to another while we waited: that one is not locked. */
@@ -85,7 +85,7 @@ take_look(struct store *st, PGresult **res, struct burn_look *l)
  */
 enum err
 store_burn_look(struct store *st, const char *device_id, uint32_t epoch,
-    struct burn_look *out)
+    int with_peers, struct burn_look *out)
 {
 	static const struct stmt find = {"burn_find",
 	    "SELECT d.number FROM device d WHERE " PG_DEVICE_BY_ID};
@@ -114,20 +114,20 @@ store_burn_look(struct store *st, const char *device_id, uint32_t epoch,
 	    {st->mode == STORE_WRITE ? &lock : &find, &a[0]},
 	    {&look, &a[1]}, {&peers, &a[2]}};
 	PGresult *res[3] = {NULL, NULL, NULL};
+	int i, n = with_peers ? 3 : 2;
 	struct burn_look *l;
 	enum err e;
-	int i;
 
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return pg_fail(st, ERR_NOMEM);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < n; i++)
 		arg_text(&a[i], device_id);
 	arg_int(&a[1], epoch);
-	e = pg_run_all(st, calls, 3, res);
+	e = pg_run_all(st, calls, n, res);
 	if (e == ERR_OK)
 		e = take_look(st, res, l);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < n; i++)
 		PQclear(res[i]);
 	if (e == ERR_OK)
 		*out = *l;

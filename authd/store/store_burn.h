@@ -27,8 +27,9 @@ enum err store_burn_key(struct store *st, const struct device_key_row *row)
     MUST_CHECK;
 /*
  * The device of that name, locked in a transaction that writes, and what
- * releasing or confirming the key of that epoch is decided by. ERR_CONFLICT:
- * the name went to another device meanwhile.
+ * releasing or confirming the key of that epoch is decided by; its peers only
+ * if they are asked for, else none. ERR_CONFLICT: the name went to another
+ * device meanwhile.
  */
 struct burn_look {
 	struct device device;
@@ -42,7 +43,7 @@ struct burn_look {
 	struct audience peers[ORDER_PEERS_MAX]; /* the order's, in service */
 };
 enum err store_burn_look(struct store *st, const char *device_id,
-    uint32_t epoch, struct burn_look *out) MUST_CHECK;
+    uint32_t epoch, int peers, struct burn_look *out) MUST_CHECK;
 /*
  * One more release of l->key, counted there, too; to l->station or l->pub.
  * The device's state is l->device's, whose changed_at is set. renewed: the

@@ -106,7 +106,7 @@ an_order_enrols_as_many_as_it_has_places(void **state)
 	OK(store_order_enrol(st, &d));
 	k.dn = d.dn;
 	OK(store_burn_key(st, &k));
-	OK(store_burn_look(st, "x2", 1, &l)); /* what was on the way, too */
+	OK(store_burn_look(st, "x2", 1, 1, &l)); /* what was on the way, too */
 	assert_int_equal(l.key.dn, d.dn);
 	assert_int_equal(l.order.issued, 2);
 	OK(store_commit(st));
@@ -117,7 +117,7 @@ an_order_enrols_as_many_as_it_has_places(void **state)
 	store_rollback(st);
 	OK(store_begin(st, a.tenant, STORE_READ));
 	IS(NOT_FOUND, store_device_by_id(st, "x3", &d));
-	OK(store_burn_look(st, "x1", 1, &l));
+	OK(store_burn_look(st, "x1", 1, 1, &l));
 	assert_int_equal(l.has_key, 1);
 	commit(&st);
 }
@@ -163,7 +163,7 @@ a_burn_is_decided_by_one_look(void **state)
 	dn = device_make(&a, "S1", DEV_BURNING);
 	st = begin(a.tenant, STORE_WRITE);
 	OK(store_audience_put(st, &au));
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	assert_int_equal(l.device.dn, dn);
 	assert_int_equal(l.device.tenant, a.tenant);
 	assert_int_equal(l.device.ngroups, 2);
@@ -184,18 +184,22 @@ a_burn_is_decided_by_one_look(void **state)
 	assert_string_equal(l.peers[1].name, "a.example");
 	au.retired = 1;
 	OK(store_audience_put(st, &au));
-	OK(store_burn_look(st, "m1-S1", 2, &l));
+	OK(store_burn_look(st, "m1-S1", 2, 1, &l));
 	assert_int_equal(l.has_key, 0);
 	assert_int_equal(l.npeers, 1);
 	assert_string_equal(l.peers[0].name, "a.example");
-	IS(NOT_FOUND, store_burn_look(st, "m1-S2", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 0, &l)); /* who does not ask */
+	assert_int_equal(l.npeers, 0);
+	assert_int_equal(l.has_key, 1);
+	IS(NOT_FOUND, store_burn_look(st, "m1-S2", 1, 1, &l));
+	IS(NOT_FOUND, store_burn_look(st, "m1-S2", 1, 0, &l));
 	OK(store_device_get(st, dn, &l.device));
 	l.device.state = DEV_VOID;
 	OK(store_device_update(st, &l.device));
-	IS(NOT_FOUND, store_burn_look(st, "m1-S1", 1, &l));
+	IS(NOT_FOUND, store_burn_look(st, "m1-S1", 1, 1, &l));
 	rollback(&st);
 	st = begin(a.tenant, STORE_READ);
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	assert_int_equal(l.device.dn, dn);
 	commit(&st);
 }
@@ -211,19 +215,19 @@ a_release_is_counted_and_renews_a_key_when_told(void **state)
 	ground_make(&a);
 	(void)device_make(&a, "S1", DEV_RESERVED);
 	st = begin(a.tenant, STORE_WRITE);
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	l.station = 77;
 	l.device.state = DEV_BURNING;
 	l.key.sealed[0] = 'S';
 	OK(store_burn_released(st, &l, 0));
 	assert_int_equal(l.key.released, 1);
-	OK(store_burn_look(st, "m1-S1", 1, &m));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &m));
 	assert_int_equal(m.station, 77);
 	assert_int_equal(m.device.state, DEV_BURNING);
 	assert_int_equal(m.key.released, 1);
 	assert_memory_equal(m.key.sealed, "sealed", 6);
 	OK(store_burn_released(st, &l, 1));
-	OK(store_burn_look(st, "m1-S1", 1, &m));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &m));
 	assert_int_equal(m.key.released, 2);
 	assert_int_equal(m.key.data_key, 1);
 	assert_int_equal(m.key.sealed_len, 6);
@@ -241,11 +245,11 @@ give_public(struct store *st, const char *id, int there)
 {
 	struct burn_look l;
 
-	OK(store_burn_look(st, id, 1, &l));
+	OK(store_burn_look(st, id, 1, 1, &l));
 	l.pub.there = there;
 	memset(l.pub.xy, there ? 0xa5 : 0, sizeof(l.pub.xy));
 	OK(store_burn_released(st, &l, 0));
-	OK(store_burn_look(st, id, 1, &l));
+	OK(store_burn_look(st, id, 1, 1, &l));
 	assert_int_equal(l.pub.there, there);
 	assert_int_equal(l.pub.xy[0], there ? 0xa5 : 0);
 }
@@ -268,7 +272,7 @@ a_public_key_is_one_device_s(void **state)
 	give_public(st, "m1-S1", 1);
 	commit(&st);
 	st = begin(a.tenant, STORE_WRITE);
-	OK(store_burn_look(st, "m1-S2", 1, &l));
+	OK(store_burn_look(st, "m1-S2", 1, 1, &l));
 	l.pub.there = 1;
 	memset(l.pub.xy, 0xa5, sizeof(l.pub.xy));
 	IS(EXISTS, store_burn_released(st, &l, 0));
@@ -298,10 +302,10 @@ release_many(void *arg)
 	(void)arg;
 	for (i = 0; i < RELEASES; i++) {
 		st = begin(race_tenant, STORE_WRITE);
-		OK(store_burn_look(st, "m1-S1", 1, &l));
+		OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 		seen = l.key.released;
 		OK(store_burn_released(st, &l, 0));
-		OK(store_burn_look(st, "m1-S1", 1, &l));
+		OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 		if (l.key.released != seen + 1)
 			seen = 0;
 		commit(&st);
@@ -334,7 +338,7 @@ a_look_sees_what_its_lock_has_waited_for(void **state)
 		assert_null(wrong);
 	}
 	st = begin(a.tenant, STORE_READ);
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	assert_int_equal(l.key.released, RACERS * RELEASES);
 	commit(&st);
 }

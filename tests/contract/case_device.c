@@ -277,7 +277,7 @@ dead_keys_go_unless_a_station_had_them(void **state)
 	k.dn = device_make(&a, "S1", DEV_ACTIVE);
 	memset(k.asked, 7, sizeof(k.asked));
 	st = begin(a.tenant, STORE_WRITE);
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	OK(store_burn_released(st, &l, 0));
 	OK(store_device_key_insert(st, &k));
 	k.epoch = 3;

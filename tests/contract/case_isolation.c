@@ -38,7 +38,7 @@ rows_of_another_tenant_are_invisible(void **state)
 	IS(NOT_FOUND, store_device_by_id(st, "m1-S1", &d));
 	IS(NOT_FOUND, store_device_by_serial(st, "o1", "S1", &d));
 	IS(NOT_FOUND, store_device_auth(st, dn, 1, auth));
-	IS(NOT_FOUND, store_burn_look(st, "m1-S1", 1, &look));
+	IS(NOT_FOUND, store_burn_look(st, "m1-S1", 1, 1, &look));
 	IS(NOT_FOUND, store_reserve_look(st, "o1", "S1", &reserve));
 	IS(NOT_FOUND, store_order_get(st, "o1", &o));
 	IS(NOT_FOUND, store_model_get(st, "m1", &m));

@@ -46,7 +46,7 @@ a_serial_is_known_to_have_had_a_key_when_that_is_void(void **state)
 	st = begin(a.tenant, STORE_WRITE);
 	OK(store_serial_released(st, "o1", "S1", &released));
 	assert_int_equal(released, 0);
-	OK(store_burn_look(st, "m1-S1", 1, &l));
+	OK(store_burn_look(st, "m1-S1", 1, 1, &l));
 	OK(store_device_void(st, dn, ""));
 	OK(store_serial_released(st, "o1", "S1", &released));
 	assert_int_equal(released, 0); /* nobody was given it */
