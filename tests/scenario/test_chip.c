@@ -180,7 +180,7 @@ what_is_wrong_is_said_before_a_key_is_released(void **state)
 	static const struct {
 		const char *handle, *more, *why;
 	} cases[] = {
-	    {"0x81000003", ",replace=no", "replace="},
+	    {"0x81000003", ",replace=maybe", "replace="},
 	    {"0x01000003", "", "0x81000000"},
 	    {"0x81800000", "", "0x81000000"},
 	    {"x", "", "handle="},
