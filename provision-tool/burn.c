@@ -135,32 +135,13 @@ look_up(struct burn *b)
 static enum err
 send_confirm(struct burn *b)
 {
-	struct buf body = {.max = BURN_BODY_MAX};
-	struct buf answer = {.max = BURN_BODY_MAX};
-	struct confirm c;
-	char path[BURN_PATH_ROOM];
-	enum err e;
+	enum err e = burn_send_answer(b, "confirm");
 
-	memset(&c, 0, sizeof(c));
-	c.epoch = b->unit.epoch;
-	c.proof = target_proof(b->target);
-	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
-	memcpy(c.answer, b->answer, sizeof(c.answer));
-	(void)snprintf(path, sizeof(path), "/v1/devices/%s/confirm",
-		       b->unit.device_id);
-	e = wire_confirm_encode(&c, &body);
-	if (e == ERR_OK)
-		e = burn_call(b, "POST", path, &body, &answer);
-	if (e == ERR_OK)
-		e = burn_take_answer(b, &answer);
 	if (e == ERR_OK && b->device.state != DEV_ACTIVE) {
 		detail_set(&b->detail, "device is %s, not active",
 			   device_state_name(b->device.state));
 		e = ERR_WRONG_STATE;
 	}
-	wipe(&c, sizeof(c));
-	buf_free(&body);
-	buf_free(&answer);
 	return e;
 }
 

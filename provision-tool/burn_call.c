@@ -3,11 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/wire/burn.h"
 #include "lib/wire/registry.h"
 
 enum err
 burn_call(struct burn *b, const char *method, const char *path,
-     const struct buf *body, struct buf *answer)
+	  const struct buf *body, struct buf *answer)
 {
 	struct problem why;
 	enum err e;
@@ -58,6 +59,33 @@ burn_take_answer(struct burn *b, const struct buf *answer)
 	e = wire_device_decode_json(o, &dev, &b->detail);
 	json_decref(o);
 	return e == ERR_OK ? burn_take_device(b, &dev) : ERR_INTERNAL;
+}
+
+enum err
+burn_send_answer(struct burn *b, const char *verb)
+{
+	struct buf body = {.max = BURN_BODY_MAX};
+	struct buf answer = {.max = BURN_BODY_MAX};
+	struct confirm c;
+	char path[BURN_PATH_ROOM];
+	enum err e;
+
+	memset(&c, 0, sizeof(c));
+	c.epoch = b->unit.epoch;
+	c.proof = target_proof(b->target);
+	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
+	memcpy(c.answer, b->answer, sizeof(c.answer));
+	(void)snprintf(path, sizeof(path), "/v1/devices/%s/%s",
+		       b->unit.device_id, verb);
+	e = wire_confirm_encode(&c, &body);
+	if (e == ERR_OK)
+		e = burn_call(b, "POST", path, &body, &answer);
+	if (e == ERR_OK)
+		e = burn_take_answer(b, &answer);
+	wipe(&c, sizeof(c));
+	buf_free(&body);
+	buf_free(&answer);
+	return e;
 }
 
 enum err

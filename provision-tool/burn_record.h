@@ -35,6 +35,8 @@ enum err burn_call(struct burn *b, const char *method, const char *path,
  * identity, else ERR_INTERNAL; ERR_WRONG_STATE when that was made void.
  */
 enum err burn_take_answer(struct burn *b, const struct buf *answer) MUST_CHECK;
+/* b->answer, to be confirmed or verified; the device it says, likewise. */
+enum err burn_send_answer(struct burn *b, const char *verb) MUST_CHECK;
 enum err burn_take_device(struct burn *b, const struct device *dev) MUST_CHECK;
 /*
  * b->unit: of that device_id, or, if it is NULL, what the journal has for the

@@ -51,12 +51,7 @@ tell(const struct verify_opts *o, const struct burn *b, enum err e)
 			 .target = target_name(b->target),
 			 .verified = proof_name(target_proof(b->target))};
 
-	if (e != ERR_OK)
-		tell_failure(&t);
-	if (o->json)
-		(void)tell_json(&t);
-	else if (e == ERR_OK)
-		(void)tell_burned(&t);
+	tell_unit(&t, o->json);
 }
 
 int

@@ -66,12 +66,7 @@ tell(const struct void_opts *o, const struct burn *b, enum err e)
 			 .detail = &b->detail, .device = &b->device,
 			 .target = "", .scrapped = 1};
 
-	if (e != ERR_OK)
-		tell_failure(&t);
-	if (o->json)
-		(void)tell_json(&t);
-	else if (e == ERR_OK)
-		(void)tell_burned(&t);
+	tell_unit(&t, o->json);
 }
 
 int

@@ -224,3 +224,14 @@ tell_json(const struct told *t)
 	buf_free(&line);
 	return bad;
 }
+
+void
+tell_unit(const struct told *t, int json)
+{
+	if (t->e != ERR_OK)
+		tell_failure(t);
+	if (json)
+		(void)tell_json(t);
+	else if (t->e == ERR_OK)
+		(void)tell_burned(t);
+}

@@ -40,6 +40,8 @@ int tell_burned(const struct told *t);
  * unit (docs/line.md); nonzero if that cannot be written.
  */
 int tell_json(const struct told *t);
+/* What became of the one unit of a command: by JSON always, else when well. */
+void tell_unit(const struct told *t, int json);
 /* As DESIGN has it: 0, 1 (refused) or 3 (try again). */
 int tell_exit(enum err e);
 

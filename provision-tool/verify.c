@@ -27,34 +27,6 @@ get_challenge(struct burn *b)
 }
 
 static enum err
-send_answer(struct burn *b)
-{
-	struct buf body = {.max = BURN_BODY_MAX};
-	struct buf answer = {.max = BURN_BODY_MAX};
-	struct confirm c;
-	char path[BURN_PATH_ROOM];
-	enum err e;
-
-	b->step = "verify";
-	memset(&c, 0, sizeof(c));
-	c.epoch = b->unit.epoch;
-	c.proof = target_proof(b->target);
-	memcpy(c.challenge, b->unit.challenge, sizeof(c.challenge));
-	memcpy(c.answer, b->answer, sizeof(c.answer));
-	(void)snprintf(path, sizeof(path), "/v1/devices/%s/verify",
-		       b->unit.device_id);
-	e = wire_confirm_encode(&c, &body);
-	if (e == ERR_OK)
-		e = burn_call(b, "POST", path, &body, &answer);
-	if (e == ERR_OK)
-		e = burn_take_answer(b, &answer);
-	wipe(&c, sizeof(c));
-	buf_free(&body);
-	buf_free(&answer);
-	return e;
-}
-
-static enum err
 verify_once(struct burn *b)
 {
 	enum err e;
@@ -67,7 +39,8 @@ verify_once(struct burn *b)
 	b->step = "prove";
 	if ((e = burn_prove(b)) != ERR_OK)
 		return e;
-	return send_answer(b);
+	b->step = "verify";
+	return burn_send_answer(b, "verify");
 }
 
 enum err

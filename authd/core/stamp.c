@@ -129,15 +129,22 @@ challenge_about(const struct challenge_of *o, unsigned char about[32])
 
 #define TICKET_LABEL "fealty ticket v1"
 
-enum err
-ticket_challenge_make(const struct core *c, const struct challenge_of *o,
-    unsigned char out[CHALLENGE_LEN])
+static enum err
+make_label(const struct core *c, const char *label,
+    const struct challenge_of *o, unsigned char out[CHALLENGE_LEN])
 {
 	unsigned char about[32];
 
 	challenge_about(o, about);
-	return stamp_make(&c->authority.challenge, TICKET_LABEL, about,
+	return stamp_make(&c->authority.challenge, label, about,
 	    sizeof(about), clock_wall_s(c->clock), out);
+}
+
+enum err
+ticket_challenge_make(const struct core *c, const struct challenge_of *o,
+    unsigned char out[CHALLENGE_LEN])
+{
+	return make_label(c, TICKET_LABEL, o, out);
 }
 
 enum err
@@ -156,11 +163,7 @@ enum err
 challenge_make(const struct core *c, const struct challenge_of *o,
     unsigned char out[CHALLENGE_LEN])
 {
-	unsigned char about[32];
-
-	challenge_about(o, about);
-	return stamp_make(&c->authority.challenge, CHALLENGE_LABEL, about,
-	    sizeof(about), clock_wall_s(c->clock), out);
+	return make_label(c, CHALLENGE_LABEL, o, out);
 }
 
 static enum err
@@ -193,11 +196,7 @@ enum err
 verify_make(const struct core *c, const struct challenge_of *o,
     unsigned char out[CHALLENGE_LEN])
 {
-	unsigned char about[32];
-
-	challenge_about(o, about);
-	return stamp_make(&c->authority.challenge, VERIFY_LABEL, about,
-	    sizeof(about), clock_wall_s(c->clock), out);
+	return make_label(c, VERIFY_LABEL, o, out);
 }
 
 enum err

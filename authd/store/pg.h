@@ -63,6 +63,9 @@ int64_t row_int(struct pg_row *r); /* smallint, integer, bigint, boolean */
 uint64_t row_u64(struct pg_row *r);
 uint32_t row_u32(struct pg_row *r);
 void row_text(struct pg_row *r, char *out, size_t size);
+/* An event, of the columns it is read by. */
+#define EVENT_COLUMNS "pos, kind, effect, id, ep_max, exp, at"
+void row_event(struct store *st, struct pg_row *r, void *out);
 size_t row_bytes(struct pg_row *r, unsigned char *out, size_t size);
 uint32_t row_names(struct pg_row *r, name_t *out, uint32_t max);
 uint32_t row_u32s(struct pg_row *r, uint32_t *out, uint32_t max);

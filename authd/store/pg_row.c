@@ -214,3 +214,18 @@ row_u32s(struct pg_row *r, uint32_t *out, uint32_t max)
 	}
 	return a.n;
 }
+
+void
+row_event(struct store *st, struct pg_row *r, void *out)
+{
+	struct event *e = out;
+
+	(void)st;
+	e->pos = row_u64(r);
+	e->kind = (enum event_kind)row_int(r);
+	e->effect = (enum event_effect)row_int(r);
+	row_text(r, e->id, sizeof(e->id));
+	e->ep_max = row_u32(r);
+	e->exp = row_int(r);
+	e->at = row_int(r);
+}

@@ -4,23 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 
-#define COLUMNS "pos, kind, effect, id, ep_max, exp, at"
-
-static void
-row_event(struct store *st, struct pg_row *r, void *out)
-{
-	struct event *e = out;
-
-	(void)st;
-	e->pos = row_u64(r);
-	e->kind = (enum event_kind)row_int(r);
-	e->effect = (enum event_effect)row_int(r);
-	row_text(r, e->id, sizeof(e->id));
-	e->ep_max = row_u32(r);
-	e->exp = row_int(r);
-	e->at = row_int(r);
-}
-
 /*
  * The counter's row stays locked until commit: who comes later waits here
  * and gets the higher number, so commit order is number order. pg_notify
@@ -33,7 +16,7 @@ store_event_append(struct store *st, struct event *e)
 	    "WITH c AS (UPDATE counter SET pos = pos + 1 RETURNING pos) "
 	    "INSERT INTO event (tenant, pos, kind, effect, id, ep_max, exp) "
 	    "SELECT current_tenant(), c.pos, $1, $2, $3, $4, $5 FROM c "
-	    "RETURNING " COLUMNS ", pg_notify('fealty_feed', '')"};
+	    "RETURNING " EVENT_COLUMNS ", pg_notify('fealty_feed', '')"};
 	struct pg_args a = {0};
 	struct event done;
 	enum err err;
@@ -56,7 +39,7 @@ store_event_list(struct store *st, uint64_t after, uint32_t limit,
     struct event *rows, size_t *n)
 {
 	static const struct stmt s = {"event_list",
-	    "SELECT " COLUMNS " FROM event WHERE pos > $1 "
+	    "SELECT " EVENT_COLUMNS " FROM event WHERE pos > $1 "
 	    "ORDER BY pos LIMIT $2"};
 	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
 	struct pg_args a = {0};
@@ -83,7 +66,8 @@ store_event_snapshot(struct store *st, uint64_t after, uint64_t floor,
     uint32_t limit, struct event *rows, size_t *n)
 {
 	static const struct stmt s = {"event_snapshot",
-	    "SELECT " COLUMNS " FROM event e WHERE pos > $1 AND (pos > $2 OR "
+	    "SELECT " EVENT_COLUMNS
+	    " FROM event e WHERE pos > $1 AND (pos > $2 OR "
 	    "kind IN (5, 6) OR (effect = 2 AND kind <> 4 AND NOT EXISTS ("
 	    "SELECT 1 FROM event l WHERE l.kind = e.kind AND l.id = e.id "
 	    "AND l.pos > e.pos AND l.effect = 3 AND (l.ep_max = 0 OR "
@@ -102,7 +86,7 @@ enum err
 store_event_import(struct store *st, const struct event *e)
 {
 	static const struct stmt s = {"event_import",
-	    "INSERT INTO event (tenant, " COLUMNS ") VALUES "
+	    "INSERT INTO event (tenant, " EVENT_COLUMNS ") VALUES "
 	    "(current_tenant(), $1, $2, $3, $4, $5, $6, $7) RETURNING 1"};
 	struct pg_args a = {0};
 
@@ -121,7 +105,7 @@ store_event_naming(struct store *st, enum event_kind kind, const char *id,
     uint32_t limit, struct event *rows, size_t *n)
 {
 	static const struct stmt s = {"event_naming",
-	    "SELECT " COLUMNS " FROM event WHERE kind = $1 AND id = $2 "
+	    "SELECT " EVENT_COLUMNS " FROM event WHERE kind = $1 AND id = $2 "
 	    "ORDER BY pos DESC LIMIT $3"};
 	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
 	struct pg_args a = {0};

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS "pos, kind, effect, id, ep_max, exp, at"
 #define COUNTS "WHERE pos > $1 AND keys >= $2 "
 
 struct columns {
@@ -33,9 +32,9 @@ to_columns(struct columns *c, const struct event *rows, size_t n)
 /* In the order of positions: two that add the same cannot deadlock. */
 static const struct stmt add_stmt = {"held_add",
     "WITH n AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) "
-    "AS u (" COLUMNS ")), "
-    "up AS (INSERT INTO held_event AS h (tenant, " COLUMNS ", keys) "
-    "SELECT current_tenant(), " COLUMNS ", $8 FROM n ORDER BY pos "
+    "AS u (" EVENT_COLUMNS ")), "
+    "up AS (INSERT INTO held_event AS h (tenant, " EVENT_COLUMNS ", keys) "
+    "SELECT current_tenant(), " EVENT_COLUMNS ", $8 FROM n ORDER BY pos "
     "ON CONFLICT (tenant, pos) DO UPDATE SET kind = EXCLUDED.kind, "
     "effect = EXCLUDED.effect, id = EXCLUDED.id, ep_max = EXCLUDED.ep_max, "
     "exp = EXCLUDED.exp, at = EXCLUDED.at, "
@@ -142,27 +141,12 @@ filter(struct pg_args *a, const struct held_filter *f)
 	arg_int(a, (int64_t)f->keys);
 }
 
-static void
-row_event(struct store *st, struct pg_row *r, void *out)
-{
-	struct event *e = out;
-
-	(void)st;
-	e->pos = row_u64(r);
-	e->kind = (enum event_kind)row_int(r);
-	e->effect = (enum event_effect)row_int(r);
-	row_text(r, e->id, sizeof(e->id));
-	e->ep_max = row_u32(r);
-	e->exp = row_int(r);
-	e->at = row_int(r);
-}
-
 enum err
 store_held_list(struct store *st, const struct held_filter *f,
     uint32_t limit, struct event *rows, size_t *n)
 {
 	static const struct stmt s = {"held_list",
-	    "SELECT " COLUMNS " FROM held_event " COUNTS
+	    "SELECT " EVENT_COLUMNS " FROM held_event " COUNTS
 	    "ORDER BY pos LIMIT $3"};
 	const struct pg_list l = {row_event, rows, sizeof(*rows), limit};
 	struct pg_args a = {0};

@@ -277,12 +277,21 @@ write_tool(char target[3 * ROOM])
 	    "%s/chip-{slot}", tool, w.dir);
 }
 
+/* Makes that file; its name goes to path. */
+static void
+let_go(char path[ROOM])
+{
+	FILE *f = fopen(world_file(&w, "go", path), "we");
+
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void
 slow_tool_in_one_slot_holds_up_no_other(void **state)
 {
 	char target[3 * ROOM], go[ROOM];
 	pid_t line;
-	FILE *f;
 
 	(void)state;
 	write_tool(target);
@@ -293,13 +302,25 @@ slow_tool_in_one_slot_holds_up_no_other(void **state)
 		process_pause();
 	assert_int_equal(lines_with("\"done\""), 15);
 	assert_int_equal(lines_with("\"slot\":1,"), 0);
-	f = fopen(world_file(&w, "go", go), "we");
-	assert_non_null(f);
-	assert_int_equal(fclose(f), 0);
+	let_go(go);
 	assert_int_equal(end_of(line), 0);
 	assert_int_equal(lines_with("\"done\""), 16);
 	assert_int_equal(unlink(go), 0);
 	assert_counts("323", "323");
+}
+
+/* A line of one slot whose first unit is held at its target by the tool. */
+static pid_t
+start_held(char target[3 * ROOM])
+{
+	char path[ROOM];
+	pid_t line;
+
+	write_tool(target);
+	(void)unlink(world_file(&w, "held", path));
+	line = start_line(target, "1", NULL);
+	assert_int_equal(file_wait(path, "held", 60), 0);
+	return line;
 }
 
 static void
@@ -307,19 +328,13 @@ interrupted_line_finishes_what_it_has_in_hand(void **state)
 {
 	char target[3 * ROOM], path[ROOM];
 	pid_t line;
-	FILE *f;
 
 	(void)state;
-	write_tool(target);
-	(void)unlink(world_file(&w, "held", path));
 	write_list(700, 703, NULL);
-	line = start_line(target, "1", NULL);
-	assert_int_equal(file_wait(path, "held", 60), 0);
+	line = start_held(target);
 	assert_int_equal(kill(line, SIGINT), 0);
 	assert_int_equal(file_wait(err, "finishing 1 in hand", 60), 0);
-	f = fopen(world_file(&w, "go", path), "we");
-	assert_non_null(f);
-	assert_int_equal(fclose(f), 0);
+	let_go(path);
 	assert_int_equal(end_of(line), 3);
 	assert_int_equal(lines_with("\"done\""), 1);
 	assert_counts("324", "324");
@@ -334,21 +349,15 @@ second_signal_rolls_back_what_is_not_alive(void **state)
 {
 	char target[3 * ROOM], path[ROOM];
 	pid_t line;
-	FILE *f;
 
 	(void)state;
-	write_tool(target);
-	(void)unlink(world_file(&w, "held", path));
 	write_list(800, 801, NULL);
-	line = start_line(target, "1", NULL);
-	assert_int_equal(file_wait(path, "held", 60), 0);
+	line = start_held(target);
 	assert_int_equal(kill(line, SIGTERM), 0);
 	assert_int_equal(file_wait(err, "finishing 1 in hand", 60), 0);
 	assert_int_equal(kill(line, SIGTERM), 0);
 	assert_int_equal(file_wait(err, "rolling back", 60), 0);
-	f = fopen(world_file(&w, "go", path), "we");
-	assert_non_null(f);
-	assert_int_equal(fclose(f), 0);
+	let_go(path);
 	assert_int_equal(end_of(line), 3);
 	assert_int_equal(lines_with("\"result\":\"stopped\""), 1);
 	assert_counts("327", "328"); /* its place, and nothing alive */
